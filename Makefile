@@ -1,0 +1,38 @@
+# Thin: every target is one line over a CMake preset or a script. Variables: PRESET=release|dev|sanitize, TESTS=<ctest regex>.
+PRESET ?= release
+TESTS ?= .
+BUILD := build/$(PRESET)
+
+.PHONY: all deps configure demo test check format bench clean help
+
+all: configure                 ## build everything; the program is build/release/flagrelease
+	@cmake --build --preset $(PRESET)
+
+demo: deps all                 ## install what is missing, build, migrate the example model, show what the result writes
+	@tools/demo.sh $(BUILD)/flagrelease
+
+test: deps all                 ## build and run every test
+	@ctest --preset $(PRESET) --tests-regex '$(TESTS)' --parallel $$(nproc)
+
+check: deps all                ## formatting, include directions, names, generated docs
+	@tools/check $(BUILD)
+
+format:                        ## rewrite the C++ files as .clang-format wants them
+	@tools/check --fix-format
+
+bench: deps all                ## measure speed and memory; docs/performance.md explains the figures
+	@bench/run $(BUILD)/flagrelease
+
+deps:                          ## install missing Debian packages and the Python of the runners
+	@tools/install_deps
+
+configure: $(BUILD)/build.ninja
+
+$(BUILD)/build.ninja:
+	@cmake --preset $(PRESET)
+
+clean:                         ## remove the build folder of this preset
+	@cmake -E rm -rf $(BUILD)
+
+help:                          ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
