@@ -19,4 +19,4 @@ show() {
 }
 
 show "$flagrelease" migrate "$model" --chip "$chip" --format onnx --out "$out" --force
-show "$flagrelease" run "$out" --device ort:cpu --prompt-ids "$golden/prompts.safetensors" --greedy 32
+show "$flagrelease" run "$out" --device ort:cpu --prompt-ids "$golden/golden.safetensors" --greedy 32
