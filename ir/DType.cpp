@@ -1,0 +1,136 @@
+#include "ir/DType.h"
+
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <limits>
+
+namespace flagrelease {
+
+namespace {
+
+struct Row {
+  DType type;
+  const char *name;
+  uint8_t bytes;
+};
+
+// In the order of the enum: indexed by it.
+constexpr Row kTypes[] = {
+    {DType::F64, "F64", 8},         {DType::F32, "F32", 4},         {DType::F16, "F16", 2},         {DType::BF16, "BF16", 2},
+    {DType::F8E4M3, "F8_E4M3", 1},  {DType::F8E5M2, "F8_E5M2", 1},  {DType::F8E8M0, "F8_E8M0", 1},  {DType::I64, "I64", 8},
+    {DType::I32, "I32", 4},         {DType::I16, "I16", 2},         {DType::I8, "I8", 1},           {DType::U64, "U64", 8},
+    {DType::U32, "U32", 4},         {DType::U16, "U16", 2},         {DType::U8, "U8", 1},           {DType::Bool, "BOOL", 1},
+};
+
+constexpr bool inEnumOrder() {
+  for (size_t i = 0; i < std::size(kTypes); ++i)
+    if (static_cast<size_t>(kTypes[i].type) != i)
+      return false;
+  return true;
+}
+static_assert(inEnumOrder() && std::size(kTypes) == static_cast<size_t>(DType::Bool) + 1);
+
+const Row &row(DType type) {
+  assert(static_cast<size_t>(type) < std::size(kTypes));
+  return kTypes[static_cast<size_t>(type)];
+}
+
+/// `value` as a float whose last bit is sticky ("round to odd"): rounding that to a format with at least two bits less is the
+/// same as rounding the double directly (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+float roundToOdd(double value) {
+  float nearest = static_cast<float>(value);
+  if (static_cast<double>(nearest) == value)
+    return nearest;
+  uint32_t bits = std::bit_cast<uint32_t>(nearest);
+  if (std::fabs(static_cast<double>(nearest)) > std::fabs(value))
+    --bits; // towards zero; from infinity this is the largest finite float
+  return std::bit_cast<float>(bits | 1);
+}
+
+} // namespace
+
+unsigned byteWidth(DType type) { return row(type).bytes; }
+
+llvm::StringRef dtypeName(DType type) { return row(type).name; }
+
+std::optional<DType> parseDType(llvm::StringRef name) {
+  for (const Row &r : kTypes)
+    if (name == r.name)
+      return r.type;
+  return std::nullopt;
+}
+
+bool isFloat(DType type) { return type <= DType::F8E8M0; }
+
+float bf16ToF32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+uint16_t f32ToBf16(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40); // stays a NaN, quiet, with its sign
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1)) >> 16);
+}
+
+uint16_t f64ToBf16(double value) { return f32ToBf16(std::isnan(value) ? static_cast<float>(value) : roundToOdd(value)); }
+
+float f16ToF32(uint16_t bits) {
+  uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+  uint32_t exponent = (bits >> 10) & 0x1f;
+  uint32_t mantissa = bits & 0x3ff;
+  if (exponent == 0x1f) // infinity, or a NaN made quiet as the F16C instructions do
+    return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13) | (mantissa ? 0x400000u : 0));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  float magnitude = static_cast<float>(mantissa) * 0x1p-24f; // subnormal: exact
+  return sign ? -magnitude : magnitude;
+}
+
+uint16_t f32ToF16(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  bits &= 0x7fffffffu;
+  if (bits > 0x7f800000u)
+    return static_cast<uint16_t>(sign | 0x7e00u | ((bits >> 13) & 0x3ff)); // quiet NaN with the upper payload
+  if (bits >= 0x477ff000u) // 65520 and above round to infinity
+    return static_cast<uint16_t>(sign | 0x7c00u);
+  if (bits < 0x38800000u) { // below 2^-14: subnormal
+    if (bits < 0x33000000u) // below 2^-25: zero
+      return sign;
+    uint32_t mantissa = (bits & 0x7fffffu) | 0x800000u;
+    unsigned shift = 126 - (bits >> 23); // 14 .. 24
+    uint32_t half = 1u << (shift - 1);
+    uint32_t result = mantissa >> shift;
+    uint32_t rest = mantissa & ((1u << shift) - 1);
+    result += rest > half || (rest == half && (result & 1));
+    return static_cast<uint16_t>(sign | result);
+  }
+  bits -= 112u << 23;
+  return static_cast<uint16_t>(sign | ((bits + 0xfffu + ((bits >> 13) & 1)) >> 13));
+}
+
+uint16_t f64ToF16(double value) { return f32ToF16(std::isnan(value) ? static_cast<float>(value) : roundToOdd(value)); }
+
+// OCP 8-bit floating point, https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
+float f8e4m3ToF32(uint8_t bits) {
+  unsigned exponent = (bits >> 3) & 0xf, mantissa = bits & 7;
+  float magnitude;
+  if (exponent == 0xf && mantissa == 7)
+    magnitude = std::numeric_limits<float>::quiet_NaN(); // the only NaN; there is no infinity
+  else if (exponent == 0)
+    magnitude = static_cast<float>(mantissa) * 0x1p-9f;
+  else
+    magnitude = std::bit_cast<float>(((exponent + 120u) << 23) | (mantissa << 20));
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | (static_cast<uint32_t>(bits & 0x80u) << 24));
+}
+
+float f8e5m2ToF32(uint8_t bits) { return f16ToF32(static_cast<uint16_t>(bits << 8)); }
+
+// OCP Microscaling Formats (MX) 1.0: a power of two, 255 is NaN.
+float f8e8m0ToF32(uint8_t bits) {
+  if (bits == 0xff)
+    return std::numeric_limits<float>::quiet_NaN();
+  return bits == 0 ? 0x1p-127f : std::bit_cast<float>(static_cast<uint32_t>(bits) << 23);
+}
+
+} // namespace flagrelease

@@ -1,0 +1,145 @@
+#include "ir/Fr.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace flagrelease;
+using namespace flagrelease::fr;
+
+#include "ir/FrDialect.cpp.inc"
+#include "ir/FrEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "ir/FrAttrs.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "ir/FrOps.cpp.inc"
+
+void FrDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "ir/FrAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "ir/FrOps.cpp.inc"
+      >();
+}
+
+// #fr.dims<B, P + S, _>
+
+Attribute DimsAttr::parse(AsmParser &parser, Type) {
+  SmallVector<StringAttr> names;
+  auto parseTerm = [&](std::string &text) -> ParseResult {
+    int64_t number = 0;
+    OptionalParseResult hasNumber = parser.parseOptionalInteger(number);
+    if (hasNumber.has_value()) {
+      if (failed(*hasNumber))
+        return failure();
+      text += std::to_string(number);
+      if (failed(parser.parseOptionalStar()))
+        return success();
+      text += "*";
+    }
+    StringRef symbol;
+    if (parser.parseKeyword(&symbol))
+      return failure();
+    text += symbol;
+    return success();
+  };
+  auto parseDim = [&]() -> ParseResult {
+    std::string text;
+    if (parseTerm(text))
+      return failure();
+    while (succeeded(parser.parseOptionalPlus())) {
+      text += " + ";
+      if (parseTerm(text))
+        return failure();
+    }
+    if (text != "_") {
+      std::optional<DimExpr> expr = DimExpr::parse(text);
+      if (!expr)
+        return parser.emitError(parser.getCurrentLocation()) << "'" << text << "' is not an affine size";
+      text = expr->str();
+    }
+    names.push_back(StringAttr::get(parser.getContext(), text));
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater, parseDim))
+    return {};
+  return parser.getChecked<DimsAttr>(parser.getContext(), names);
+}
+
+void DimsAttr::print(AsmPrinter &printer) const {
+  printer << "<";
+  llvm::interleaveComma(getNames(), printer, [&](StringAttr name) { printer << name.getValue(); });
+  printer << ">";
+}
+
+LogicalResult DimsAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<StringAttr> names) {
+  for (StringAttr name : names)
+    if (name.getValue() != "_" && !DimExpr::parse(name.getValue()))
+      return emitError() << "'" << name.getValue() << "' is not an affine size";
+  return success();
+}
+
+RankedTensorType flagrelease::tensorType(ArrayRef<DimExpr> dims, Type element) {
+  MLIRContext *context = element.getContext();
+  SmallVector<int64_t> shape;
+  SmallVector<StringAttr> names;
+  bool dynamic = false;
+  for (const DimExpr &dim : dims) {
+    bool isStatic = dim.isStatic();
+    shape.push_back(isStatic ? dim.value() : ShapedType::kDynamic);
+    names.push_back(StringAttr::get(context, isStatic ? "_" : dim.str()));
+    dynamic |= !isStatic;
+  }
+  return RankedTensorType::get(shape, element, dynamic ? Attribute(DimsAttr::get(context, names)) : Attribute());
+}
+
+DimExprs flagrelease::dimsOf(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  auto names = dyn_cast_or_null<DimsAttr>(tensor.getEncoding());
+  DimExprs dims;
+  for (auto [i, size] : llvm::enumerate(tensor.getShape())) {
+    if (!ShapedType::isDynamic(size)) {
+      dims.push_back(DimExpr(size));
+      continue;
+    }
+    assert(names && "a dynamic size without #fr.dims");
+    dims.push_back(*DimExpr::parse(names.getNames()[i].getValue()));
+  }
+  return dims;
+}
+
+Type flagrelease::mlirType(DType type, MLIRContext *context) {
+  Builder b(context);
+  switch (type) {
+  case DType::F64: return b.getF64Type();
+  case DType::F32: return b.getF32Type();
+  case DType::F16: return b.getF16Type();
+  case DType::BF16: return b.getBF16Type();
+  case DType::F8E4M3: return b.getFloat8E4M3FNType();
+  case DType::F8E5M2: return b.getFloat8E5M2Type();
+  // MLIR 19 has no E8M0: carried as its byte, si8 keeps it apart from ordinary 8-bit data.
+  case DType::F8E8M0: return IntegerType::get(context, 8, IntegerType::Signed);
+  case DType::I64: return b.getI64Type();
+  case DType::I32: return b.getI32Type();
+  case DType::I16: return b.getI16Type();
+  case DType::I8: return b.getI8Type();
+  case DType::U64: return IntegerType::get(context, 64, IntegerType::Unsigned);
+  case DType::U32: return IntegerType::get(context, 32, IntegerType::Unsigned);
+  case DType::U16: return IntegerType::get(context, 16, IntegerType::Unsigned);
+  case DType::U8: return IntegerType::get(context, 8, IntegerType::Unsigned);
+  case DType::Bool: return b.getI1Type();
+  }
+  llvm_unreachable("all element types are listed");
+}
+
+std::optional<DType> flagrelease::dtypeOf(Type element) {
+  for (int i = 0; i <= static_cast<int>(DType::Bool); ++i)
+    if (mlirType(static_cast<DType>(i), element.getContext()) == element)
+      return static_cast<DType>(i);
+  return std::nullopt;
+}

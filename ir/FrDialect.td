@@ -1,0 +1,67 @@
+// The `fr` dialect: a model in transit. See docs/ir.md and DESIGN section 3.
+#ifndef FLAGRELEASE_IR_FRDIALECT_TD
+#define FLAGRELEASE_IR_FRDIALECT_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+def Fr_Dialect : Dialect {
+  let name = "fr";
+  let cppNamespace = "::flagrelease::fr";
+  let summary = "a model on its way from a checkpoint to a chip";
+  let description = [{
+    A module holds the physical tensors of the source (`fr.weights`), the tensors derived from them (`fr.param`), the state that
+    a model keeps between calls (`fr.state`) and functions that compute. Activations have layout [batch, sequence, features];
+    heads are [batch, heads, sequence, head size]; linear weights are [out, in]. A dynamic size carries an affine expression
+    over symbols in the encoding of its type: B batch, S sequence of this call, P tokens already in the cache.
+
+    Version log: 1, first version.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class Fr_Attr<string name, string mnemonic_> : AttrDef<Fr_Dialect, name> { let mnemonic = mnemonic_; }
+
+def Fr_DimsAttr : Fr_Attr<"Dims", "dims"> {
+  let summary = "names of the dynamic sizes of a tensor type";
+  let description = [{
+    One entry per dimension: an affine expression in canonical text (`P + S`), or `_` where the size is static.
+    Stands as the encoding of a ranked tensor type.
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$names);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+class Fr_Enum<string name, string summary, list<I64EnumAttrCase> cases> : I64EnumAttr<name, summary, cases> {
+  let cppNamespace = "::flagrelease::fr";
+  let genSpecializedAttr = 0;
+}
+class Fr_EnumAttr<EnumAttrInfo info, string mnemonic> : EnumAttr<Fr_Dialect, info, mnemonic>;
+
+def Fr_RopeKind : Fr_Enum<"RopeKind", "how rotary frequencies are scaled (transformers, modeling_rope_utils)", [
+  I64EnumAttrCase<"Default", 0, "default">, I64EnumAttrCase<"Linear", 1, "linear">, I64EnumAttrCase<"Dynamic", 2, "dynamic">,
+  I64EnumAttrCase<"Llama3", 3, "llama3">, I64EnumAttrCase<"Yarn", 4, "yarn">, I64EnumAttrCase<"Longrope", 5, "longrope">]>;
+def Fr_RopeKindAttr : Fr_EnumAttr<Fr_RopeKind, "rope_kind">;
+
+def Fr_StateKind : Fr_Enum<"StateKind", "what a state holds between calls", [
+  I64EnumAttrCase<"KV", 0, "kv">, I64EnumAttrCase<"CrossKV", 1, "cross_kv">, I64EnumAttrCase<"Latent", 2, "latent">,
+  I64EnumAttrCase<"Conv", 3, "conv">, I64EnumAttrCase<"Recurrent", 4, "recurrent">, I64EnumAttrCase<"Window", 5, "window">]>;
+def Fr_StateKindAttr : Fr_EnumAttr<Fr_StateKind, "state_kind">;
+
+def Fr_Predicate : Fr_Enum<"Predicate", "comparison", [
+  I64EnumAttrCase<"EQ", 0, "eq">, I64EnumAttrCase<"NE", 1, "ne">, I64EnumAttrCase<"LT", 2, "lt">,
+  I64EnumAttrCase<"LE", 3, "le">, I64EnumAttrCase<"GT", 4, "gt">, I64EnumAttrCase<"GE", 5, "ge">]>;
+def Fr_PredicateAttr : Fr_EnumAttr<Fr_Predicate, "predicate">;
+
+def Fr_ReduceKind : Fr_Enum<"ReduceKind", "reduction", [
+  I64EnumAttrCase<"Sum", 0, "sum">, I64EnumAttrCase<"Mean", 1, "mean">, I64EnumAttrCase<"Max", 2, "max">,
+  I64EnumAttrCase<"Min", 3, "min">]>;
+def Fr_ReduceKindAttr : Fr_EnumAttr<Fr_ReduceKind, "reduce_kind">;
+
+def Fr_GeluKind : Fr_Enum<"GeluKind", "which approximation of GELU (Hendrycks & Gimpel, arXiv:1606.08415)", [
+  I64EnumAttrCase<"None", 0, "none">, I64EnumAttrCase<"Tanh", 1, "tanh">]>;
+def Fr_GeluKindAttr : Fr_EnumAttr<Fr_GeluKind, "gelu_kind">;
+
+#endif

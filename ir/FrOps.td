@@ -1,0 +1,388 @@
+// The ops of the `fr` dialect. Each op has a reference function in ir/reference/ that gives it its meaning.
+#ifndef FLAGRELEASE_IR_FROPS_TD
+#define FLAGRELEASE_IR_FROPS_TD
+
+include "ir/FrDialect.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/OpAsmInterface.td"
+
+class Fr_Op<string mnemonic, list<Trait> traits = []> : Op<Fr_Dialect, mnemonic, traits>;
+// Ops that only compute: removable when unused, equal ones merge, and the result type follows from the operands.
+class Fr_PureOp<string mnemonic, list<Trait> traits = []>
+    : Fr_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>], traits)>;
+
+//===----------------------------------------------------------------------===//
+// Weights, params and state
+//===----------------------------------------------------------------------===//
+
+def Fr_WeightsOp : Fr_Op<"weights", [SymbolTable, Symbol, NoTerminator, SingleBlock, NoRegionArguments]> {
+  let summary = "the physical tensors of the source, in a symbol table of their own";
+  let description = [{
+    Params carry the names of tensors too, so weights stand in their own symbol table: `fr.get @source::@"model.norm.weight"`.
+    File, offset and digest of a weight are not in the module; they stand in the source table beside it (`sources.json`).
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+}
+
+def Fr_WeightOp : Fr_Op<"weight", [Symbol, HasParent<"WeightsOp">]> {
+  let summary = "one physical tensor, or a family of them with a leading axis";
+  let description = [{
+    The type is the stored type. With `family`, the name holds `{e}` and the leading axis of the type counts the members:
+    46,000 expert tensors are 180 symbols.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$family);
+  let assemblyFormat = "$sym_name (`family` $family^)? `:` $type attr-dict";
+  let hasVerifier = 1;
+}
+
+def Fr_ParamOp : Fr_Op<"param", [Symbol, SingleBlockImplicitTerminator<"YieldOp">, NoRegionArguments, IsolatedFromAbove]> {
+  let summary = "a tensor derived from weights: the unit of materialisation, naming, resuming, hashing and origin";
+  let description = [{
+    The body gets weights, applies ops to them and yields one tensor of type `type`. The identity (`get`, `yield`) keeps a
+    tensor as it is stored.
+
+    Example:
+    ```mlir
+    fr.param @"model.norm.weight" : tensor<64xf32> {
+      %0 = fr.get @source::@"model.norm.weight" : tensor<64xbf16>
+      %1 = fr.cast %0 : (tensor<64xbf16>) -> tensor<64xf32>
+      fr.yield %1 : tensor<64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<StrAttr>:$sym_visibility);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name `:` $type attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The weight that this param passes on unchanged; null if it computes anything.
+    GetOp getIdentity();
+  }];
+}
+
+def Fr_GetOp : Fr_Op<"get", [NoMemoryEffect, HasParent<"ParamOp">, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "reads a physical tensor inside a param; never constant-like, so folders do not touch weights";
+  let arguments = (ins SymbolRefAttr:$weight);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+def Fr_YieldOp : Fr_Op<"yield", [Pure, Terminator, HasParent<"ParamOp">]> {
+  let summary = "ends a param";
+  let arguments = (ins Optional<AnyRankedTensor>:$value);
+  let assemblyFormat = "($value^ `:` type($value))? attr-dict";
+  let builders = [OpBuilder<(ins), [{}]>];
+}
+
+def Fr_UseOp : Fr_Op<"use", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a param as a value of the graph";
+  let arguments = (ins FlatSymbolRefAttr:$param);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$param attr-dict `:` type($result)";
+}
+
+def Fr_StateOp : Fr_Op<"state", [Symbol]> {
+  let summary = "what the model keeps between calls, declared once";
+  let description = [{
+    A `kv` state grows by the tokens of each call along `axis`: its type has size P there. `layer` and `part` name it outside
+    (`past_key_values.3.key`). Cache modes are passes: none removes states, dynamic and static make them inputs and outputs.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Fr_StateKindAttr:$kind, I64Attr:$layer, StrAttr:$part, I64Attr:$axis,
+                   TypeAttrOf<AnyRankedTensor>:$type);
+  let assemblyFormat = "$sym_name $kind `layer` $layer `part` $part `axis` $axis `:` $type attr-dict";
+}
+
+def Fr_StateAppendOp : Fr_Op<"state.append", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "extends a kv state by the tokens of this call and returns all of it";
+  let arguments = (ins FlatSymbolRefAttr:$state, AnyRankedTensor:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$state `,` $value attr-dict `:` functional-type($value, $result)";
+}
+
+def Fr_TapOp : Fr_Op<"tap", [AllTypesMatch<["value", "result"]>]> {
+  let summary = "an alignment point: the identity, named as users of transformers know the tensor";
+  let description = [{
+    Has no side effect but is never removed by clean-up: every pass keeps it until fr-drop-taps.
+  }];
+  let arguments = (ins StrAttr:$name, AnyRankedTensor:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$name `,` $value attr-dict `:` type($value)";
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise
+//===----------------------------------------------------------------------===//
+
+class Fr_UnaryOp<string mnemonic, string what> : Fr_PureOp<mnemonic> {
+  let summary = what;
+  let arguments = (ins AnyRankedTensor:$x);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
+}
+def Fr_NegOp : Fr_UnaryOp<"neg", "-x">;
+def Fr_ExpOp : Fr_UnaryOp<"exp", "e^x">;
+def Fr_LogOp : Fr_UnaryOp<"log", "natural logarithm">;
+def Fr_SqrtOp : Fr_UnaryOp<"sqrt", "square root">;
+def Fr_RsqrtOp : Fr_UnaryOp<"rsqrt", "1 / sqrt(x)">;
+def Fr_SinOp : Fr_UnaryOp<"sin", "sine of radians">;
+def Fr_CosOp : Fr_UnaryOp<"cos", "cosine of radians">;
+def Fr_TanhOp : Fr_UnaryOp<"tanh", "hyperbolic tangent">;
+def Fr_ErfOp : Fr_UnaryOp<"erf", "error function">;
+def Fr_SigmoidOp : Fr_UnaryOp<"sigmoid", "1 / (1 + e^-x)">;
+def Fr_SiluOp : Fr_UnaryOp<"silu", "x * sigmoid(x) (arXiv:1702.03118)">;
+def Fr_ReluOp : Fr_UnaryOp<"relu", "max(x, 0)">;
+def Fr_FloorOp : Fr_UnaryOp<"floor", "largest integer not above x">;
+
+def Fr_GeluOp : Fr_PureOp<"gelu"> {
+  let summary = "x * Phi(x), exact (erf) or with tanh";
+  let arguments = (ins AnyRankedTensor:$x, Fr_GeluKindAttr:$approximate);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x $approximate attr-dict `:` functional-type($x, $result)";
+}
+
+class Fr_BinaryOp<string mnemonic, string what, list<Trait> traits = []> : Fr_PureOp<mnemonic, traits> {
+  let summary = what;
+  let description = "Shapes broadcast as in NumPy; a symbolic size broadcasts only against 1 or itself.";
+  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
+}
+def Fr_AddOp : Fr_BinaryOp<"add", "lhs + rhs">;
+def Fr_SubOp : Fr_BinaryOp<"sub", "lhs - rhs">;
+def Fr_MulOp : Fr_BinaryOp<"mul", "lhs * rhs">;
+def Fr_DivOp : Fr_BinaryOp<"div", "lhs / rhs; integers truncate">;
+def Fr_PowOp : Fr_BinaryOp<"pow", "lhs ^ rhs">;
+def Fr_MaximumOp : Fr_BinaryOp<"maximum", "the larger of both">;
+def Fr_MinimumOp : Fr_BinaryOp<"minimum", "the smaller of both">;
+def Fr_AndOp : Fr_BinaryOp<"and", "both are true">;
+def Fr_OrOp : Fr_BinaryOp<"or", "one is true">;
+
+def Fr_CompareOp : Fr_PureOp<"compare"> {
+  let summary = "elementwise comparison; the result is i1";
+  let arguments = (ins Fr_PredicateAttr:$predicate, AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$predicate $lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_SelectOp : Fr_PureOp<"select"> {
+  let summary = "lhs where condition holds, else rhs; shapes broadcast";
+  let arguments = (ins AnyRankedTensor:$condition, AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$condition `,` $lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
+}
+
+//===----------------------------------------------------------------------===//
+// Shape and data
+//===----------------------------------------------------------------------===//
+
+def Fr_ConstantOp : Fr_PureOp<"constant", [ConstantLike]> {
+  let summary = "a small constant (indices, scalars); weights are params";
+  let arguments = (ins ElementsAttr:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "attr-dict $value";
+  let hasFolder = 1;
+}
+
+def Fr_CastOp : Fr_Op<"cast", [Pure]> {
+  let summary = "the same numbers in another element type, rounded once to nearest even";
+  let arguments = (ins AnyRankedTensor:$x);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+def Fr_ReshapeOp : Fr_Op<"reshape", [Pure]> {
+  let summary = "the same elements in row-major order with other sizes";
+  let arguments = (ins AnyRankedTensor:$x);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
+  let hasVerifier = 1;
+}
+
+def Fr_TransposeOp : Fr_PureOp<"transpose"> {
+  let summary = "result dimension i is operand dimension permutation[i]";
+  let arguments = (ins AnyRankedTensor:$x, DenseI64ArrayAttr:$permutation);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x $permutation attr-dict `:` functional-type($x, $result)";
+}
+
+def Fr_SliceOp : Fr_PureOp<"slice"> {
+  let summary = "`size` elements from `start` on along one static axis";
+  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis, I64Attr:$start, I64Attr:$size);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `axis` $axis `start` $start `size` $size attr-dict `:` functional-type($x, $result)";
+}
+
+def Fr_ConcatOp : Fr_PureOp<"concat"> {
+  let summary = "operands one after the other along an axis";
+  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, I64Attr:$axis);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$inputs `axis` $axis attr-dict `:` functional-type($inputs, $result)";
+}
+
+def Fr_GatherOp : Fr_PureOp<"gather"> {
+  let summary = "picks along an axis by index";
+  let description = [{
+    result[b..., i..., rest] = x[b..., indices[b..., i...], rest] where `batch_dims` leading dimensions are shared and `axis`
+    (>= batch_dims) is the picked one.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$indices, I64Attr:$axis, DefaultValuedAttr<I64Attr, "0">:$batch_dims);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `[` $indices `]` `axis` $axis attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_IotaOp : Fr_Op<"iota", [Pure]> {
+  let summary = "0, 1, 2, ... along the one axis of an i64 vector whose size may be symbolic";
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+}
+
+def Fr_SizeOp : Fr_Op<"size", [Pure]> {
+  let summary = "the value of an affine size expression, as an i64 scalar";
+  let arguments = (ins StrAttr:$expression);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$expression attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Fr_CumsumOp : Fr_PureOp<"cumsum"> {
+  let summary = "inclusive running sum along an axis";
+  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type($x, $result)";
+}
+
+def Fr_ReduceOp : Fr_PureOp<"reduce"> {
+  let summary = "sum, mean, max or min over axes, which stay with size 1";
+  let arguments = (ins Fr_ReduceKindAttr:$kind, AnyRankedTensor:$x, DenseI64ArrayAttr:$axes);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$kind $x `axes` $axes attr-dict `:` functional-type($x, $result)";
+}
+
+def Fr_ArgMaxOp : Fr_PureOp<"arg_max"> {
+  let summary = "index of the first largest element along an axis, which disappears; i64";
+  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type($x, $result)";
+}
+
+//===----------------------------------------------------------------------===//
+// Layers
+//===----------------------------------------------------------------------===//
+
+def Fr_EmbeddingOp : Fr_PureOp<"embedding"> {
+  let summary = "row `ids` of a table [vocabulary, features]; the result is f32";
+  let arguments = (ins AnyRankedTensor:$ids, AnyRankedTensor:$table);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$ids `,` $table attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_LinearOp : Fr_PureOp<"linear"> {
+  let summary = "x W^T + b with W [out, in], b [out]";
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, Optional<AnyRankedTensor>:$bias);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `,` $weight (`,` $bias^)? attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_MatmulOp : Fr_PureOp<"matmul"> {
+  let summary = "batched matrix product over the last two dimensions; leading dimensions broadcast";
+  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_RmsNormOp : Fr_PureOp<"rms_norm"> {
+  let summary = "x / sqrt(mean(x^2) + eps) * (w + offset) over the last axis (arXiv:1910.07467)";
+  let description = "`offset` is 1 for the zero-centred weights of some families, else 0. Without a weight the scale is 1.";
+  let arguments = (ins AnyRankedTensor:$x, Optional<AnyRankedTensor>:$weight, F64Attr:$eps,
+                   DefaultValuedAttr<F64Attr, "0.0">:$offset);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x (`,` $weight^)? `eps` $eps attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_LayerNormOp : Fr_PureOp<"layer_norm", [AttrSizedOperandSegments]> {
+  let summary = "(x - mean) / sqrt(var + eps) * (w + offset) + b over the last axis (arXiv:1607.06450)";
+  let arguments = (ins AnyRankedTensor:$x, Optional<AnyRankedTensor>:$weight, Optional<AnyRankedTensor>:$bias, F64Attr:$eps,
+                   DefaultValuedAttr<F64Attr, "0.0">:$offset);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x (`weight` $weight^)? (`bias` $bias^)? `eps` $eps attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_SoftmaxOp : Fr_PureOp<"softmax"> {
+  let summary = "e^(x - max) / sum over an axis";
+  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type($x, $result)";
+}
+
+def Fr_RopeTableOp : Fr_PureOp<"rope_table"> {
+  let summary = "cosines and sines of rotary positions: two tensors [B, S, dim / 2]";
+  let description = [{
+    angle(b, s, j) = position_ids[b, s] * inv_freq[j], j < dim / 2; both results are multiplied by `attention_scaling`.
+    inv_freq follows `kind` (arXiv:2104.09864, and transformers' modeling_rope_utils for the scaled kinds) and is rounded to f32
+    once, as engines keep it. `dynamic` and `longrope` depend on the length: the largest position of the whole batch + 1.
+  }];
+  let arguments = (ins AnyRankedTensor:$position_ids, I64Attr:$dim, F64Attr:$theta, Fr_RopeKindAttr:$kind,
+                   DefaultValuedAttr<F64Attr, "1.0">:$attention_scaling, OptionalAttr<F64Attr>:$factor,
+                   OptionalAttr<F64Attr>:$low_freq_factor, OptionalAttr<F64Attr>:$high_freq_factor,
+                   OptionalAttr<F64Attr>:$beta_fast, OptionalAttr<F64Attr>:$beta_slow,
+                   DefaultValuedAttr<BoolAttr, "true">:$truncate,
+                   OptionalAttr<I64Attr>:$original_max, OptionalAttr<DenseF64ArrayAttr>:$short_factor,
+                   OptionalAttr<DenseF64ArrayAttr>:$long_factor);
+  let results = (outs AnyRankedTensor:$cos, AnyRankedTensor:$sin);
+  let assemblyFormat = "$kind $position_ids `dim` $dim `theta` $theta attr-dict `:` functional-type($position_ids, results)";
+  let hasVerifier = 1;
+}
+
+def Fr_RopeOp : Fr_PureOp<"rope"> {
+  let summary = "rotates the first 2 * (size of cos) features of heads [B, n, S, d]; the rest passes through";
+  let description = [{
+    With D = 2 * last size of cos: pairs are (j, j + D/2), or (2j, 2j + 1) when `interleaved`:
+    y_a = x_a cos_j - x_b sin_j, y_b = x_b cos_j + x_a sin_j.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$cos, AnyRankedTensor:$sin, UnitAttr:$interleaved);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `,` $cos `,` $sin attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_AttentionMaskOp : Fr_Op<"attention_mask", [Pure, AttrSizedOperandSegments]> {
+  let summary = "which keys a query may see: i1 [B, 1, S, T]";
+  let description = [{
+    Key column j of T, query row i of S. A query's own column is `query_columns[i]`, or T - S + i without that operand. A key is
+    visible when its padding entry is not 0, and, if `causal`, j <= column + `diagonal`. With `window` W the key must also lie
+    less than W real tokens back: counting tokens by the running sum of the padding mask, so that holes made by padding do not
+    count. Without the padding operand all columns are real.
+  }];
+  let arguments = (ins Optional<AnyRankedTensor>:$padding, Optional<AnyRankedTensor>:$query_columns, BoolAttr:$causal,
+                   OptionalAttr<I64Attr>:$window, DefaultValuedAttr<I64Attr, "0">:$diagonal);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "(`padding` $padding^ `:` type($padding))? (`columns` $query_columns^ `:` type($query_columns))? attr-dict `:` type($result)";
+}
+
+def Fr_AttentionOp : Fr_PureOp<"attention"> {
+  let summary = "softmax(scale * q k^T + mask) v on heads [B, n, S, d]; key heads are shared by n / k query heads each";
+  let description = [{
+    q [B, n, S, d], k [B, k, T, d], v [B, k, T, dv], mask i1 [B, 1, S, T]. Query head h reads key head h / (n / k).
+    With `softcap` c, scores become c * tanh(scores / c) before the mask. A hidden score is the most negative finite number, so a
+    query that sees nothing gets the mean of all values, never NaN.
+  }];
+  let arguments = (ins AnyRankedTensor:$q, AnyRankedTensor:$k, AnyRankedTensor:$v, Optional<AnyRankedTensor>:$mask,
+                   F64Attr:$scale, OptionalAttr<F64Attr>:$softcap);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$q `,` $k `,` $v (`,` $mask^)? `scale` $scale attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_L2NormOp : Fr_PureOp<"l2_norm"> {
+  let summary = "x / max(sqrt(sum(x^2)), eps) over the last axis";
+  let arguments = (ins AnyRankedTensor:$x, F64Attr:$eps);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x `eps` $eps attr-dict `:` functional-type($x, $result)";
+}
+
+#endif
