@@ -17,10 +17,10 @@ struct Row {
 
 // In the order of the enum: indexed by it.
 constexpr Row kTypes[] = {
-    {DType::F64, "F64", 8},         {DType::F32, "F32", 4},         {DType::F16, "F16", 2},         {DType::BF16, "BF16", 2},
-    {DType::F8E4M3, "F8_E4M3", 1},  {DType::F8E5M2, "F8_E5M2", 1},  {DType::F8E8M0, "F8_E8M0", 1},  {DType::I64, "I64", 8},
-    {DType::I32, "I32", 4},         {DType::I16, "I16", 2},         {DType::I8, "I8", 1},           {DType::U64, "U64", 8},
-    {DType::U32, "U32", 4},         {DType::U16, "U16", 2},         {DType::U8, "U8", 1},           {DType::Bool, "BOOL", 1},
+    {DType::F64, "F64", 8},        {DType::F32, "F32", 4},        {DType::F16, "F16", 2},        {DType::BF16, "BF16", 2},
+    {DType::F8E4M3, "F8_E4M3", 1}, {DType::F8E5M2, "F8_E5M2", 1}, {DType::F8E8M0, "F8_E8M0", 1}, {DType::I64, "I64", 8},
+    {DType::I32, "I32", 4},        {DType::I16, "I16", 2},        {DType::I8, "I8", 1},          {DType::U64, "U64", 8},
+    {DType::U32, "U32", 4},        {DType::U16, "U16", 2},        {DType::U8, "U8", 1},          {DType::Bool, "BOOL", 1},
 };
 
 constexpr bool inEnumOrder() {
@@ -92,7 +92,7 @@ uint16_t f32ToF16(float value) {
   bits &= 0x7fffffffu;
   if (bits > 0x7f800000u)
     return static_cast<uint16_t>(sign | 0x7e00u | ((bits >> 13) & 0x3ff)); // quiet NaN with the upper payload
-  if (bits >= 0x477ff000u) // 65520 and above round to infinity
+  if (bits >= 0x477ff000u)                                                 // 65520 and above round to infinity
     return static_cast<uint16_t>(sign | 0x7c00u);
   if (bits < 0x38800000u) { // below 2^-14: subnormal
     if (bits < 0x33000000u) // below 2^-25: zero
@@ -111,7 +111,8 @@ uint16_t f32ToF16(float value) {
 
 uint16_t f64ToF16(double value) { return f32ToF16(std::isnan(value) ? static_cast<float>(value) : roundToOdd(value)); }
 
-// OCP 8-bit floating point, https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
+// OCP 8-bit floating point,
+// https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
 float f8e4m3ToF32(uint8_t bits) {
   unsigned exponent = (bits >> 3) & 0xf, mantissa = bits & 7;
   float magnitude;

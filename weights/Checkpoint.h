@@ -1,0 +1,71 @@
+// A checkpoint on disk: a folder in Hugging Face or ModelScope layout (or one .safetensors file), read by its headers only.
+//
+// Which files are the checkpoint (as transformers chooses, and noted whenever there was a choice):
+//   1. model.safetensors                      2. model.safetensors.index.json with its shards
+//   3. the only other *.safetensors.index.json  4. a complete set NAME-00001-of-0000N.safetensors without index
+//   5. the only other *.safetensors file
+// consolidated*.safetensors (Mistral's own layout of the same weights) and variants (model.fp16.safetensors) count only when
+// nothing else is there. Links are followed (hub caches are made of them); names out of the folder are refused.
+#pragma once
+
+#include "ir/DType.h"
+#include "text/Diagnostics.h"
+#include "weights/ByteSource.h"
+#include "weights/Work.h"
+
+#include "llvm/ADT/StringMap.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace flagrelease {
+
+struct CheckpointFile {
+  std::string name; ///< relative to the folder, '/' between parts
+  std::string path; ///< to open it
+  uint64_t bytes = 0;
+  int64_t mtimeNs = 0;      ///< for the fingerprint; never printed
+  std::string headerDigest; ///< sha256 (hex) of the header
+  std::map<std::string, std::string> metadata;
+};
+
+struct CheckpointTensor {
+  std::string name;
+  DType type = DType::F32;
+  std::vector<int64_t> shape;
+  uint32_t file = 0;   ///< index into Checkpoint::files
+  uint64_t offset = 0; ///< from the start of that file
+  uint64_t bytes = 0;
+};
+
+class Checkpoint {
+public:
+  std::string folder;
+  std::string index;                     ///< name of the index file, empty if there is none
+  std::vector<CheckpointFile> files;     ///< ordered by name
+  std::vector<CheckpointTensor> tensors; ///< ordered by file, then by offset
+
+  const CheckpointTensor *find(StringRef name) const;
+  uint64_t totalBytes() const; ///< of all tensors
+
+  /// The source table that stands beside the module: {"version":1,"files":[{name,bytes,header_sha256}],
+  /// "tensors":[{name,dtype,shape,file,offset,bytes}]}, one line per entry. No path and no time in it.
+  std::string sourcesJson() const;
+
+  /// To be called after `tensors` is complete; a name that occurs twice keeps its first.
+  void buildIndex();
+
+private:
+  llvm::StringMap<uint32_t> byName;
+};
+
+/// Reads the headers of all files. Reports every missing, truncated and contradictory file and every tensor that is in the
+/// index but not in its shard, in a shard but not in the index, or in two shards.
+FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostics &diags, const WorkOptions &work = {});
+
+/// Opens each file of a checkpoint for reading, and fails if one changed since its header was read.
+FailureOr<std::vector<std::shared_ptr<FileSource>>> openSources(const Checkpoint &checkpoint, Diagnostics &diags);
+
+} // namespace flagrelease

@@ -1,0 +1,197 @@
+#include "weights/CheckpointFiles.h"
+
+#include "text/Nearest.h"
+#include "weights/Files.h"
+
+#include "llvm/Support/Path.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+
+namespace flagrelease {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr StringRef kSuffix = ".safetensors";
+
+bool isIndex(StringRef name) { return name.ends_with(".json") && name.contains(".safetensors.index"); }
+bool isTensors(StringRef name) { return name.ends_with(kSuffix); }
+
+/// consolidated*.safetensors: Mistral's own layout; model.fp16.safetensors, model.safetensors.index.fp16.json: variants.
+bool isSecondary(StringRef name) {
+  if (name.starts_with("consolidated"))
+    return true;
+  if (isIndex(name))
+    return !name.ends_with(".safetensors.index.json");
+  return name.drop_back(kSuffix.size()).contains('.');
+}
+
+/// NAME-00002-of-00003.safetensors
+struct SetMember {
+  std::string stem;
+  unsigned number = 0, count = 0;
+};
+
+bool parseSetMember(StringRef name, SetMember &member) {
+  StringRef rest = name.drop_back(kSuffix.size());
+  auto [head, count] = rest.rsplit("-of-");
+  auto [stem, number] = head.rsplit('-');
+  if (count.empty() || number.empty() || stem.empty() || count.size() > 6 || number.size() > 6)
+    return false;
+  member.stem = stem.str();
+  return !count.getAsInteger(10, member.count) && !number.getAsInteger(10, member.number) && member.count > 0;
+}
+
+std::string numbered(const SetMember &member, unsigned number) {
+  char text[64];
+  std::snprintf(text, sizeof text, "-%05u-of-%05u", number, member.count);
+  return member.stem + text + kSuffix.str();
+}
+
+LogicalResult ambiguous(const std::string &folder, const std::vector<std::string> &names, Diagnostics &diags) {
+  return diags.error(folder, "has several checkpoints, none of them named model: " + listed(names),
+                     "give the file itself instead of the folder");
+}
+
+/// Chooses among files without index. `names` is not empty.
+LogicalResult chooseFiles(const std::string &folder, const std::vector<std::string> &names, CheckpointChoice &choice,
+                          Diagnostics &diags) {
+  std::map<std::pair<std::string, unsigned>, std::vector<std::string>> sets;
+  std::vector<std::string> singles;
+  SetMember member;
+  for (const std::string &name : names) {
+    if (parseSetMember(name, member))
+      sets[{member.stem, member.count}].push_back(name);
+    else
+      singles.push_back(name);
+  }
+  if (sets.empty() && singles.size() == 1) {
+    choice.files = singles;
+    return success();
+  }
+  if (sets.size() != 1 || !singles.empty())
+    return ambiguous(folder, names, diags);
+  const std::vector<std::string> &set = sets.begin()->second;
+  parseSetMember(set.front(), member);
+  std::vector<std::string> missing;
+  if (set.size() > member.count) // two ways to write one number
+    return ambiguous(folder, names, diags);
+  for (unsigned i = 1; i <= member.count && missing.size() < 1000; ++i)
+    if (!std::binary_search(set.begin(), set.end(), numbered(member, i)))
+      missing.push_back(numbered(member, i));
+  if (!missing.empty())
+    return diags.error(folder,
+                       "has " + Twine(set.size()) + " of the " + Twine(member.count) + " files of " + member.stem +
+                           "; missing: " + listed(missing),
+                       "fetch the missing files");
+  choice.files = set;
+  diags.note(folder, "has no index file; all " + Twine(member.count) + " files of the set " + member.stem + " are read");
+  return success();
+}
+
+LogicalResult nothingToRead(const std::string &folder, const std::vector<std::string> &others, Diagnostics &diags) {
+  if (others.empty())
+    return diags.error(folder, "has no .safetensors file",
+                       "give a folder with the files of a Hugging Face or ModelScope repository");
+  return diags.error(
+      folder, "has no .safetensors file, only " + listed(others),
+      "only safetensors are read: pickles can run code. Fetch a revision with safetensors, or convert it with its own library");
+}
+
+} // namespace
+
+FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diagnostics &diags) {
+  CheckpointChoice choice;
+  std::error_code error;
+  fs::file_status status = fs::status(given, error);
+  if (status.type() == fs::file_type::not_found || status.type() == fs::file_type::none) {
+    return systemError(diags, given, "open it", error ? error.value() : ENOENT);
+  }
+  if (status.type() != fs::file_type::directory) {
+    std::string name = llvm::sys::path::filename(given).str();
+    choice.folder = llvm::sys::path::parent_path(given).str();
+    if (choice.folder.empty())
+      choice.folder = ".";
+    if (isIndex(name))
+      choice.index = name;
+    else if (isTensors(name))
+      choice.files = {name};
+    else {
+      return diags.error(given, "is no checkpoint: a folder, a .safetensors file or an index file is needed",
+                         "give one of these");
+    }
+    return choice;
+  }
+
+  choice.folder = given;
+  while (choice.folder.size() > 1 && choice.folder.back() == '/')
+    choice.folder.pop_back();
+  std::vector<std::string> indexes, files, secondary, others;
+  fs::directory_iterator it(given, error), end;
+  for (; !error && it != end; it.increment(error)) {
+    std::string name = it->path().filename().string();
+    if (isIndex(name) || isTensors(name))
+      (isSecondary(name) ? secondary : isIndex(name) ? indexes : files).push_back(name);
+    else if (StringRef(name).ends_with(".bin") || StringRef(name).ends_with(".pt") || StringRef(name).ends_with(".pth") ||
+             StringRef(name).ends_with(".ckpt") || StringRef(name).ends_with(".gguf") || StringRef(name).ends_with(".onnx"))
+      others.push_back(name);
+  }
+  if (error) {
+    return systemError(diags, given, "list the folder", error.value());
+  }
+  for (std::vector<std::string> *names : {&indexes, &files, &secondary, &others})
+    std::sort(names->begin(), names->end());
+
+  auto has = [](const std::vector<std::string> &names, const char *name) {
+    return std::binary_search(names.begin(), names.end(), name);
+  };
+  if (has(files, "model.safetensors"))
+    choice.files = {"model.safetensors"};
+  else if (has(indexes, "model.safetensors.index.json"))
+    choice.index = "model.safetensors.index.json";
+  else if (indexes.size() == 1)
+    choice.index = indexes.front();
+  else if (indexes.size() > 1)
+    return ambiguous(given, indexes, diags);
+  else if (!files.empty()) {
+    if (failed(chooseFiles(given, files, choice, diags)))
+      return failure();
+  } else if (!secondary.empty()) {
+    std::vector<std::string> secondaryFiles;
+    for (const std::string &name : secondary) {
+      if (isIndex(name) && choice.index.empty())
+        choice.index = name;
+      else if (isIndex(name))
+        return ambiguous(given, secondary, diags);
+      else
+        secondaryFiles.push_back(name);
+    }
+    if (choice.index.empty() && failed(chooseFiles(given, secondaryFiles, choice, diags)))
+      return failure();
+    secondary.clear();
+  } else
+    return nothingToRead(given, others, diags);
+
+  // Say what was passed over. Shards of the chosen index are not: they are read.
+  std::vector<std::string> ignored = secondary;
+  if (choice.index.empty())
+    ignored.insert(ignored.end(), indexes.begin(), indexes.end());
+  else
+    for (const std::string &index : indexes)
+      if (index != choice.index)
+        ignored.push_back(index);
+  if (choice.files.size() == 1 && files.size() > 1)
+    for (const std::string &file : files)
+      if (file != choice.files.front())
+        ignored.push_back(file);
+  if (!ignored.empty())
+    diags.note(given, "reads " + (choice.index.empty() ? choice.files.front() : choice.index) +
+                          ", as transformers does; not read: " + listed(ignored));
+  return choice;
+}
+
+} // namespace flagrelease
