@@ -1,0 +1,213 @@
+#include "ir/reference/Interpreter.h"
+
+#include "llvm/ADT/DenseMap.h"
+
+using namespace flagrelease;
+using namespace mlir;
+
+template <typename T> std::vector<int64_t> RefContext<T>::shapeOf(Type type) const {
+  std::vector<int64_t> shape;
+  for (const DimExpr &dim : dimsOf(type)) {
+    std::optional<int64_t> value = dim.evaluate(sizes);
+    assert(value && "a size symbol that no argument binds");
+    shape.push_back(*value);
+  }
+  return shape;
+}
+
+template <typename T> LogicalResult RefContext<T>::materialise(RefTensor<T> &value) {
+  if (!value.param)
+    return success();
+  fr::ParamOp param = value.param;
+  value.param = {};
+  int64_t rows = value.shape.empty() ? 1 : value.shape[0];
+  if (value.integer) {
+    value.i.resize(value.elements());
+    return params.readIntegers(param, 0, rows, value.i.data(), diags);
+  }
+  value.f.resize(value.elements());
+  return params.readRows(param, 0, rows, value.f.data(), diags);
+}
+
+template <typename T> const RefEntry<T> *flagrelease::findReference(StringRef opName) {
+  for (ArrayRef<RefEntry<T>> table : {elementwiseReference<T>(), shapeReference<T>(), layerReference<T>(), attentionReference<T>()})
+    for (const RefEntry<T> &entry : table)
+      if (entry.name == opName)
+        return &entry;
+  return nullptr;
+}
+
+namespace {
+template <typename T> RefTensor<T> fromHost(const HostTensor &host) {
+  RefTensor<T> value;
+  value.shape = host.shape;
+  value.integer = !isFloat(host.type);
+  if (value.integer) {
+    value.i.resize(host.elements());
+    for (int64_t i = 0; i < host.elements(); ++i)
+      value.i[i] = host.type == DType::I64 ? host.as<int64_t>()[i] : static_cast<int64_t>(host.at(i));
+  } else {
+    value.f.resize(host.elements());
+    for (int64_t i = 0; i < host.elements(); ++i)
+      value.f[i] = static_cast<T>(host.at(i));
+  }
+  return value;
+}
+
+template <typename T> HostTensor toHost(const RefTensor<T> &value) {
+  if (value.integer) {
+    HostTensor host(DType::I64, value.shape);
+    std::memcpy(host.bytes.data(), value.i.data(), host.bytes.size());
+    return host;
+  }
+  HostTensor host(std::is_same_v<T, double> ? DType::F64 : DType::F32, value.shape);
+  std::memcpy(host.bytes.data(), value.f.data(), host.bytes.size());
+  return host;
+}
+
+std::string shapeText(ArrayRef<int64_t> shape) {
+  std::string text = "[";
+  for (auto [i, d] : llvm::enumerate(shape))
+    text += (i ? ", " : "") + std::to_string(d);
+  return text + "]";
+}
+
+/// Appends along `axis`; an empty state takes the value as it is.
+template <typename T> void append(RefTensor<T> &state, const RefTensor<T> &value, int64_t axis) {
+  if (state.shape.empty()) {
+    state = value;
+    return;
+  }
+  int64_t outer = 1, inner = 1;
+  for (int64_t d = 0; d < axis; ++d)
+    outer *= value.shape[d];
+  for (size_t d = axis + 1; d < value.shape.size(); ++d)
+    inner *= value.shape[d];
+  int64_t a = state.shape[axis] * inner, b = value.shape[axis] * inner;
+  std::vector<T> joined(outer * (a + b));
+  for (int64_t o = 0; o < outer; ++o) {
+    std::copy_n(state.f.data() + o * a, a, joined.data() + o * (a + b));
+    std::copy_n(value.f.data() + o * b, b, joined.data() + o * (a + b) + a);
+  }
+  state.f = std::move(joined);
+  state.shape[axis] += value.shape[axis];
+}
+} // namespace
+
+template <typename T>
+FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &inputs, const Request &request, Diagnostics &diags) {
+  auto function = module.lookupSymbol<func::FuncOp>(name);
+  if (!function)
+    return diags.error(name, "the module has no such function");
+  RefContext<T> context{{}, params, diags};
+
+  // P is the length of what is cached: the size of any state along its axis, 0 before the first call.
+  context.sizes["P"] = 0;
+  module.walk([&](fr::StateOp state) {
+    auto it = states.find(state.getSymName().str());
+    if (it != states.end())
+      context.sizes["P"] = it->second.shape[state.getAxis()];
+  });
+
+  Block &body = function.getBody().front();
+  DenseMap<Value, RefTensor<T>> values;
+  // Symbols first from arguments that hold one alone, then from sums.
+  for (int round = 0; round < 2; ++round)
+    for (BlockArgument argument : body.getArguments()) {
+      std::string label = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kNameAttr).str();
+      auto it = inputs.find(label);
+      if (it == inputs.end()) {
+        std::string have;
+        for (const auto &[key, tensor] : inputs)
+          have += (have.empty() ? "" : ", ") + key;
+        return diags.error(label, "this input is missing; given are: " + have, "add the tensor " + label);
+      }
+      DimExprs dims = dimsOf(argument.getType());
+      if (dims.size() != it->second.shape.size())
+        return diags.error(label, "has rank " + Twine(it->second.shape.size()) + ", the model takes rank " + Twine(dims.size()));
+      for (auto [d, dim] : llvm::enumerate(dims))
+        if (!dim.bind(it->second.shape[d], context.sizes)) {
+          std::string expected;
+          for (const DimExpr &e : dims)
+            expected += (expected.empty() ? "" : ", ") + e.str();
+          return diags.error(label, "has shape " + shapeText(it->second.shape) + ", the model takes [" + expected + "]",
+                             "sizes with one name must be equal in all inputs");
+        }
+      if (round == 1)
+        values[argument] = fromHost<T>(it->second);
+    }
+
+  // A value is freed after its last reader, so that memory holds a layer's activations and not a model's.
+  DenseMap<Value, unsigned> uses;
+  for (Operation &op : body)
+    for (Value operand : op.getOperands())
+      ++uses[operand];
+
+  NamedTensors outputs;
+  for (Operation &op : body) {
+    if (request.stop && request.stop())
+      return diags.error(name, "stopped on request", "run the same command again", Cause::Later);
+    if (auto ret = dyn_cast<func::ReturnOp>(op)) {
+      for (auto [i, operand] : llvm::enumerate(ret.getOperands()))
+        outputs[function.getResultAttrOfType<StringAttr>(i, kNameAttr).str()] = toHost(values[operand]);
+      break;
+    }
+    if (auto use = dyn_cast<fr::UseOp>(op)) {
+      RefTensor<T> lazy;
+      lazy.param = module.lookupSymbol<fr::ParamOp>(use.getParam());
+      lazy.shape = context.shapeOf(use.getType());
+      lazy.integer = !isa<FloatType>(elementOf(use.getType()));
+      values[use.getResult()] = std::move(lazy);
+      continue;
+    }
+    if (auto tap = dyn_cast<fr::TapOp>(op)) {
+      RefTensor<T> value = values[tap.getValue()];
+      if (request.taps)
+        outputs[tap.getName().str()] = toHost(value);
+      values[tap.getResult()] = std::move(value);
+    } else if (auto stateOp = dyn_cast<fr::StateAppendOp>(op)) {
+      RefTensor<T> &state = states[stateOp.getState().str()];
+      int64_t axis = module.lookupSymbol<fr::StateOp>(stateOp.getState()).getAxis();
+      append(state, values[stateOp.getValue()], axis);
+      values[stateOp.getResult()] = state;
+    } else {
+      const RefEntry<T> *entry = findReference<T>(op.getName().getStringRef());
+      if (!entry)
+        return diags.error(op.getName().getStringRef(), "the reference device has no meaning for this op");
+      SmallVector<RefTensor<T> *> operands;
+      // Look-ups below may move the map's values, so all operands are looked up before any result is stored.
+      for (Value operand : op.getOperands()) {
+        RefTensor<T> &value = values[operand];
+        operands.push_back(&value);
+        if (!entry->lazyWeights && failed(context.materialise(value)))
+          return failure();
+      }
+      SmallVector<RefTensor<T>> results(op.getNumResults());
+      for (auto [i, result] : llvm::enumerate(results)) {
+        result.shape = context.shapeOf(op.getResult(i).getType());
+        result.integer = !isa<FloatType>(elementOf(op.getResult(i).getType()));
+        if (result.integer)
+          result.i.resize(result.elements());
+        else
+          result.f.resize(result.elements());
+      }
+      if (failed(entry->function(&op, operands, results, context)))
+        return failure();
+      for (auto [i, result] : llvm::enumerate(results))
+        values[op.getResult(i)] = std::move(result);
+    }
+    for (Value operand : op.getOperands())
+      if (--uses[operand] == 0)
+        values.erase(operand);
+  }
+  return outputs;
+}
+
+namespace flagrelease {
+template struct RefContext<float>;
+template struct RefContext<double>;
+template const RefEntry<float> *findReference<float>(StringRef);
+template const RefEntry<double> *findReference<double>(StringRef);
+template class Interpreter<float>;
+template class Interpreter<double>;
+} // namespace flagrelease
