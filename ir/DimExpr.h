@@ -29,6 +29,9 @@ public:
   bool isStatic() const { return terms.empty(); }
   /// The value of a static expression.
   int64_t value() const { return constant; }
+  /// The parts: symbol -> coefficient (never 0), and the number added to them.
+  const std::map<std::string, int64_t> &coefficients() const { return terms; }
+  int64_t offset() const { return constant; }
   /// Symbols in alphabetical order, then the constant: "P + S", "2*S + 1", "7".
   std::string str() const;
 
