@@ -1,0 +1,45 @@
+// From the name of a device to a device that answers: shipped ones and those of devices.yaml. The in-process reference is
+// made by its own header (devices/reference/): it needs no process.
+#pragma once
+
+#include "devices/Device.h"
+#include "devices/DevicesYaml.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace flagrelease {
+
+/// What the command line and the place of installation decide.
+struct DeviceConfig {
+  std::vector<DeviceEntry> entries; ///< of devices.yaml
+  std::string runnersFolder;        ///< devices/runners of the source tree or of the installation
+  std::string python;               ///< for runners of this machine; empty: findRunnerPython()
+  std::string scratchParent;        ///< where work folders are made; empty: TMPDIR
+  std::string logFolder;            ///< an existing folder for raw logs; empty: none are kept
+  bool noSandbox = false;
+  uint64_t maxDataBytes = 0; ///< of a runner of this machine; 0: unlimited
+  uint64_t maxAnswerBytes = uint64_t(16) << 30;
+  std::chrono::milliseconds timeout{600'000}; ///< per request, where devices.yaml has none
+  std::chrono::milliseconds startTimeout{60'000};
+  std::chrono::milliseconds silence{300'000};
+  std::chrono::milliseconds heartbeat{5'000};
+  std::chrono::milliseconds grace{2'000};
+  const std::atomic<bool> *stop = nullptr; ///< becomes true when the user stops the command
+  std::function<void()> onLife;            ///< called at every sign of life of a busy runner
+};
+
+/// Starts the runner and probes it: a missing interpreter, engine or kernel feature is Cause::Environment here, before anything
+/// is loaded. An unknown name is Cause::Input with the nearest known ones. `fault`, if given, gets the error class.
+FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
+                                              DeviceFault *fault = nullptr);
+
+/// FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes: $XDG_DATA_HOME/flagrelease/venv/bin/python. Empty if there is none.
+std::string findRunnerPython();
+/// Where that venv belongs, existing or not.
+std::string runnerVenvPython();
+
+} // namespace flagrelease
