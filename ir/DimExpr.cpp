@@ -91,6 +91,15 @@ DimExpr DimExpr::substitute(const Bindings &bindings) const {
   return result;
 }
 
+DimExpr DimExpr::replaceSymbols(const std::map<std::string, DimExpr> &by) const {
+  DimExpr result(constant);
+  for (const auto &[name, coefficient] : terms) {
+    auto it = by.find(name);
+    result = result + (it == by.end() ? symbol(name) : it->second) * coefficient;
+  }
+  return result;
+}
+
 std::optional<int64_t> DimExpr::evaluate(const Bindings &bindings) const {
   DimExpr result = substitute(bindings);
   if (!result.isStatic())

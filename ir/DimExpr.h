@@ -46,6 +46,8 @@ public:
   using Bindings = std::map<std::string, int64_t>;
   /// Replaces the symbols that are bound.
   DimExpr substitute(const Bindings &bindings) const;
+  /// Replaces symbols by expressions, all at once.
+  DimExpr replaceSymbols(const std::map<std::string, DimExpr> &by) const;
   /// The value when every symbol is bound; nullopt otherwise.
   std::optional<int64_t> evaluate(const Bindings &bindings) const;
   /// When the expression is symbol + rest with exactly one unbound symbol of coefficient 1, binds it so that the expression

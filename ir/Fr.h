@@ -11,6 +11,7 @@
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/TensorEncoding.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
@@ -20,6 +21,11 @@
 #include "ir/FrAttrs.h.inc"
 
 #include "ir/FrDialect.h.inc"
+
+namespace flagrelease {
+/// False for a type with a dynamic size that #fr.dims does not name: no `fr` op takes one.
+bool hasNamedSizes(mlir::Type type);
+} // namespace flagrelease
 
 namespace flagrelease::fr {
 class GetOp;

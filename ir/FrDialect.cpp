@@ -84,6 +84,30 @@ LogicalResult DimsAttr::verify(function_ref<InFlightDiagnostic()> emitError, Arr
   return success();
 }
 
+LogicalResult DimsAttr::verifyEncoding(ArrayRef<int64_t> shape, Type, function_ref<InFlightDiagnostic()> emitError) const {
+  if (shape.size() != getNames().size())
+    return emitError() << "#fr.dims has " << getNames().size() << " entries for rank " << shape.size();
+  bool dynamic = false;
+  for (auto [i, size] : llvm::enumerate(shape)) {
+    StringRef name = getNames()[i].getValue();
+    if (ShapedType::isDynamic(size) != (name != "_"))
+      return emitError() << "dimension " << i << " has size "
+                         << (ShapedType::isDynamic(size) ? std::string("?") : std::to_string(size)) << " and name '" << name
+                         << "': a dynamic size has a name, a static one has '_'";
+    if (ShapedType::isDynamic(size) && DimExpr::parse(name)->isStatic())
+      return emitError() << "dimension " << i << " is dynamic but its size is the number " << name;
+    dynamic |= ShapedType::isDynamic(size);
+  }
+  // One spelling per type: a tensor of static sizes has no encoding.
+  return dynamic ? success() : emitError() << "#fr.dims on a tensor whose sizes are all static";
+}
+
+bool flagrelease::hasNamedSizes(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  // The verifier of the encoding has compared it with the shape.
+  return tensor && (tensor.hasStaticShape() || isa_and_nonnull<DimsAttr>(tensor.getEncoding()));
+}
+
 RankedTensorType flagrelease::tensorType(ArrayRef<DimExpr> dims, Type element) {
   MLIRContext *context = element.getContext();
   SmallVector<int64_t> shape;

@@ -4,7 +4,9 @@
 
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/CommonTypeConstraints.td"
 include "mlir/IR/EnumAttr.td"
+include "mlir/IR/TensorEncoding.td"
 
 def Fr_Dialect : Dialect {
   let name = "fr";
@@ -21,9 +23,11 @@ def Fr_Dialect : Dialect {
   let useDefaultAttributePrinterParser = 1;
 }
 
-class Fr_Attr<string name, string mnemonic_> : AttrDef<Fr_Dialect, name> { let mnemonic = mnemonic_; }
+class Fr_Attr<string name, string mnemonic_, list<Trait> traits = []> : AttrDef<Fr_Dialect, name, traits> {
+  let mnemonic = mnemonic_;
+}
 
-def Fr_DimsAttr : Fr_Attr<"Dims", "dims"> {
+def Fr_DimsAttr : Fr_Attr<"Dims", "dims", [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "names of the dynamic sizes of a tensor type";
   let description = [{
     One entry per dimension: an affine expression in canonical text (`P + S`), or `_` where the size is static.
@@ -33,6 +37,15 @@ def Fr_DimsAttr : Fr_Attr<"Dims", "dims"> {
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
 }
+
+// ODS reads I64Attr as unsigned, which turns a diagonal of -1 and comparisons with signed sizes wrong.
+def Fr_I64Attr : TypedSignlessIntegerAttrBase<I64, "int64_t", "64-bit integer"> {
+  let convertFromStorage = "$_self.getValue().getSExtValue()";
+}
+
+// Every value of a module. Type inference reads the sizes of operands, so a nameless dynamic size stops here.
+def Fr_Tensor : Type<And<[AnyRankedTensor.predicate, CPred<"::flagrelease::hasNamedSizes($_self)">]>,
+                     "ranked tensor whose dynamic sizes are named by #fr.dims", "::mlir::RankedTensorType">;
 
 class Fr_Enum<string name, string summary, list<I64EnumAttrCase> cases> : I64EnumAttr<name, summary, cases> {
   let cppNamespace = "::flagrelease::fr";

@@ -51,14 +51,22 @@ LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &tables) {
   return success();
 }
 
+LogicalResult StateOp::verify() {
+  if (getAxis() < 0 || getAxis() >= rankOf(getType()))
+    return emitOpError("grows along axis ") << getAxis() << " of " << getType();
+  return success();
+}
+
 LogicalResult StateAppendOp::verifySymbolUses(SymbolTableCollection &tables) {
   auto state = tables.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr());
   if (!state)
     return emitOpError("names no state: ") << getStateAttr();
   DimExprs all = dimsOf(state.getType()), part = dimsOf(getValue().getType());
   size_t axis = state.getAxis();
-  if (axis >= all.size() || all.size() != part.size())
+  if (all.size() != part.size())
     return emitOpError("value and state differ in rank");
+  if (elementOf(state.getType()) != elementOf(getValue().getType()))
+    return emitOpError("appends ") << elementOf(getValue().getType()) << " to a state of " << elementOf(state.getType());
   all[axis] = all[axis] + part[axis];
   part[axis] = all[axis];
   if (all != part || tensorType(all, elementOf(getValue().getType())) != getType())
@@ -157,6 +165,8 @@ INFER_BINARY(OrOp)
 INFER(CompareOp) { return inferBinary(operands, loc, results, IntegerType::get(context, 1)); }
 
 INFER(SelectOp) {
+  if (!elementOf(operands[0].getType()).isInteger(1))
+    return fail(loc, "a condition is i1");
   SmallVector<Type> both;
   if (failed(inferBinary(operands.drop_front(), loc, both)))
     return failure();
@@ -182,6 +192,8 @@ LogicalResult CastOp::verify() {
 OpFoldResult CastOp::fold(FoldAdaptor) { return getX().getType() == getType() ? OpFoldResult(getX()) : OpFoldResult(); }
 
 LogicalResult ReshapeOp::verify() {
+  if (elementOf(getX().getType()) != elementOf(getType()))
+    return emitOpError("changes the element type from ") << elementOf(getX().getType()) << " to " << elementOf(getType());
   // Sizes are polynomials of degree one each, so element counts are compared after removing what both sides share.
   DimExprs from = dimsOf(getX().getType()), to = dimsOf(getType());
   int64_t constantFrom = 1, constantTo = 1;
@@ -255,6 +267,8 @@ INFER(ConcatOp) {
     return failure();
   for (Value input : op.getInputs().drop_front()) {
     DimExprs other = dimsOf(input.getType());
+    if (elementOf(input.getType()) != elementOf(op.getInputs()[0].getType()))
+      return fail(loc, "concat of different element types");
     if (other.size() != dims.size())
       return fail(loc, "concat of ranks " + Twine(dims.size()) + " and " + Twine(other.size()));
     for (size_t i = 0; i < dims.size(); ++i)
@@ -272,6 +286,8 @@ INFER(GatherOp) {
   int64_t axis = op.getAxis(), batch = op.getBatchDims();
   if (failed(axisInRange(axis, x.size(), loc)))
     return failure();
+  if (!isa<IntegerType>(elementOf(op.getIndices().getType())))
+    return fail(loc, "indices are integers");
   if (batch < 0 || batch > axis || batch > static_cast<int64_t>(indices.size()))
     return fail(loc, "batch_dims " + Twine(batch) + " does not fit axis " + Twine(axis));
   for (int64_t i = 0; i < batch; ++i)
@@ -281,6 +297,28 @@ INFER(GatherOp) {
   out.append(indices.begin() + batch, indices.end());
   out.append(x.begin() + axis + 1, x.end());
   results.push_back(tensorType(out, elementOf(op.getX().getType())));
+  return success();
+}
+
+INFER(ScatterOp) {
+  ADAPTOR(ScatterOp);
+  DimExprs x = dimsOf(op.getX().getType()), indices = dimsOf(op.getIndices().getType()), updates = dimsOf(op.getUpdates().getType());
+  int64_t axis = op.getAxis();
+  if (failed(axisInRange(axis, x.size(), loc)))
+    return failure();
+  if (indices.size() != 1 || !elementOf(op.getIndices().getType()).isInteger(64))
+    return fail(loc, "scatter takes a vector of i64 places");
+  DimExprs expected = x;
+  expected[axis] = indices[0];
+  if (updates != expected || elementOf(op.getUpdates().getType()) != elementOf(op.getX().getType()))
+    return fail(loc, "updates do not fit " + indices[0].str() + " places along axis " + Twine(axis));
+  results.push_back(op.getX().getType());
+  return success();
+}
+
+LogicalResult IotaOp::verify() {
+  if (rankOf(getType()) != 1 || !elementOf(getType()).isInteger(64))
+    return emitOpError("returns an i64 vector, not ") << getType();
   return success();
 }
 
@@ -323,6 +361,8 @@ INFER(ArgMaxOp) {
 INFER(EmbeddingOp) {
   ADAPTOR(EmbeddingOp);
   DimExprs out = dimsOf(op.getIds().getType()), table = dimsOf(op.getTable().getType());
+  if (!isa<IntegerType>(elementOf(op.getIds().getType())))
+    return fail(loc, "ids are integers");
   if (table.size() != 2)
     return fail(loc, "an embedding table has rank 2, not " + Twine(table.size()));
   out.push_back(table[1]);
@@ -423,11 +463,29 @@ LogicalResult RopeTableOp::verify() {
 INFER(RopeOp) {
   ADAPTOR(RopeOp);
   DimExprs x = dimsOf(op.getX().getType()), cos = dimsOf(op.getCos().getType());
+  if (op.getCos().getType() != op.getSin().getType())
+    return fail(loc, "cosines and sines differ in type");
   if (x.size() != 4 || cos.size() != 3 || !cos[2].isStatic() || !x[3].isStatic() || 2 * cos[2].value() > x[3].value())
     return fail(loc, "rotary tables do not fit the heads");
+  if (cos[0] != x[0] && cos[0] != DimExpr(1))
+    return fail(loc, "rotary tables for batch " + cos[0].str() + ", heads of batch " + x[0].str());
   if (cos[1] != x[2])
     return fail(loc, "positions " + cos[1].str() + " and tokens " + x[2].str() + " differ");
   results.push_back(op.getX().getType());
+  return success();
+}
+
+LogicalResult AttentionMaskOp::verify() {
+  DimExprs mask = dimsOf(getType());
+  if (mask.size() != 4 || mask[1] != DimExpr(1) || !elementOf(getType()).isInteger(1))
+    return emitOpError("returns i1 [B, 1, S, T], not ") << getType();
+  auto isI64 = [](Value value) { return elementOf(value.getType()).isInteger(64); };
+  if (getPadding() && (!isI64(getPadding()) || dimsOf(getPadding().getType()) != DimExprs{mask[0], mask[3]}))
+    return emitOpError("padding is i64 [B, T] of ") << getType() << ", not " << getPadding().getType();
+  if (getQueryColumns() && (!isI64(getQueryColumns()) || dimsOf(getQueryColumns().getType()) != DimExprs{mask[2]}))
+    return emitOpError("columns are i64 [S] of ") << getType() << ", not " << getQueryColumns().getType();
+  if (getWindow() && *getWindow() <= 0)
+    return emitOpError("has a window of ") << *getWindow() << ": no query would see anything";
   return success();
 }
 
@@ -442,6 +500,10 @@ INFER(AttentionOp) {
     return fail(loc, q[1].str() + " query heads do not share " + k[1].str() + " key heads evenly");
   if (op.getMask()) {
     DimExprs mask = dimsOf(op.getMask().getType());
+    if (!elementOf(op.getMask().getType()).isInteger(1))
+      return fail(loc, "a mask is i1");
+    if (mask.size() == 4 && ((mask[0] != q[0] && mask[0] != DimExpr(1)) || mask[1] != DimExpr(1)))
+      return fail(loc, "the mask has [" + mask[0].str() + ", " + mask[1].str() + "] rows for batch " + q[0].str());
     if (mask.size() != 4 || mask[2] != q[2] || mask[3] != k[2])
       return fail(loc, "the mask does not fit " + q[2].str() + " queries and " + k[2].str() + " keys");
   }

@@ -35,7 +35,7 @@ def Fr_WeightOp : Fr_Op<"weight", [Symbol, HasParent<"WeightsOp">]> {
     The type is the stored type. With `family`, the name holds `{e}` and the leading axis of the type counts the members:
     46,000 expert tensors are 180 symbols.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$family);
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Fr_Tensor>:$type, OptionalAttr<Fr_I64Attr>:$family);
   let assemblyFormat = "$sym_name (`family` $family^)? `:` $type attr-dict";
   let hasVerifier = 1;
 }
@@ -55,7 +55,7 @@ def Fr_ParamOp : Fr_Op<"param", [Symbol, SingleBlockImplicitTerminator<"YieldOp"
     }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<StrAttr>:$sym_visibility);
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Fr_Tensor>:$type, OptionalAttr<StrAttr>:$sym_visibility);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name `:` $type attr-dict-with-keyword $body";
   let hasVerifier = 1;
@@ -68,13 +68,13 @@ def Fr_ParamOp : Fr_Op<"param", [Symbol, SingleBlockImplicitTerminator<"YieldOp"
 def Fr_GetOp : Fr_Op<"get", [NoMemoryEffect, HasParent<"ParamOp">, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "reads a physical tensor inside a param; never constant-like, so folders do not touch weights";
   let arguments = (ins SymbolRefAttr:$weight);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$weight attr-dict `:` type($result)";
 }
 
 def Fr_YieldOp : Fr_Op<"yield", [Pure, Terminator, HasParent<"ParamOp">]> {
   let summary = "ends a param";
-  let arguments = (ins Optional<AnyRankedTensor>:$value);
+  let arguments = (ins Optional<Fr_Tensor>:$value);
   let assemblyFormat = "($value^ `:` type($value))? attr-dict";
   let builders = [OpBuilder<(ins), [{}]>];
 }
@@ -82,7 +82,7 @@ def Fr_YieldOp : Fr_Op<"yield", [Pure, Terminator, HasParent<"ParamOp">]> {
 def Fr_UseOp : Fr_Op<"use", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a param as a value of the graph";
   let arguments = (ins FlatSymbolRefAttr:$param);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$param attr-dict `:` type($result)";
 }
 
@@ -92,15 +92,16 @@ def Fr_StateOp : Fr_Op<"state", [Symbol]> {
     A `kv` state grows by the tokens of each call along `axis`: its type has size P there. `layer` and `part` name it outside
     (`past_key_values.3.key`). Cache modes are passes: none removes states, dynamic and static make them inputs and outputs.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Fr_StateKindAttr:$kind, I64Attr:$layer, StrAttr:$part, I64Attr:$axis,
-                   TypeAttrOf<AnyRankedTensor>:$type);
+  let arguments = (ins SymbolNameAttr:$sym_name, Fr_StateKindAttr:$kind, Fr_I64Attr:$layer, StrAttr:$part, Fr_I64Attr:$axis,
+                   TypeAttrOf<Fr_Tensor>:$type);
+  let hasVerifier = 1;
   let assemblyFormat = "$sym_name $kind `layer` $layer `part` $part `axis` $axis `:` $type attr-dict";
 }
 
 def Fr_StateAppendOp : Fr_Op<"state.append", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "extends a kv state by the tokens of this call and returns all of it";
-  let arguments = (ins FlatSymbolRefAttr:$state, AnyRankedTensor:$value);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins FlatSymbolRefAttr:$state, Fr_Tensor:$value);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$state `,` $value attr-dict `:` functional-type($value, $result)";
 }
 
@@ -109,8 +110,8 @@ def Fr_TapOp : Fr_Op<"tap", [AllTypesMatch<["value", "result"]>]> {
   let description = [{
     Has no side effect but is never removed by clean-up: every pass keeps it until fr-drop-taps.
   }];
-  let arguments = (ins StrAttr:$name, AnyRankedTensor:$value);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins StrAttr:$name, Fr_Tensor:$value);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$name `,` $value attr-dict `:` type($value)";
 }
 
@@ -120,8 +121,8 @@ def Fr_TapOp : Fr_Op<"tap", [AllTypesMatch<["value", "result"]>]> {
 
 class Fr_UnaryOp<string mnemonic, string what> : Fr_PureOp<mnemonic> {
   let summary = what;
-  let arguments = (ins AnyRankedTensor:$x);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
 }
 def Fr_NegOp : Fr_UnaryOp<"neg", "-x">;
@@ -140,16 +141,16 @@ def Fr_FloorOp : Fr_UnaryOp<"floor", "largest integer not above x">;
 
 def Fr_GeluOp : Fr_PureOp<"gelu"> {
   let summary = "x * Phi(x), exact (erf) or with tanh";
-  let arguments = (ins AnyRankedTensor:$x, Fr_GeluKindAttr:$approximate);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_GeluKindAttr:$approximate);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x $approximate attr-dict `:` functional-type($x, $result)";
 }
 
 class Fr_BinaryOp<string mnemonic, string what, list<Trait> traits = []> : Fr_PureOp<mnemonic, traits> {
   let summary = what;
   let description = "Shapes broadcast as in NumPy; a symbolic size broadcasts only against 1 or itself.";
-  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$lhs, Fr_Tensor:$rhs);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
 }
 def Fr_AddOp : Fr_BinaryOp<"add", "lhs + rhs">;
@@ -164,15 +165,15 @@ def Fr_OrOp : Fr_BinaryOp<"or", "one is true">;
 
 def Fr_CompareOp : Fr_PureOp<"compare"> {
   let summary = "elementwise comparison; the result is i1";
-  let arguments = (ins Fr_PredicateAttr:$predicate, AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_PredicateAttr:$predicate, Fr_Tensor:$lhs, Fr_Tensor:$rhs);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$predicate $lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_SelectOp : Fr_PureOp<"select"> {
   let summary = "lhs where condition holds, else rhs; shapes broadcast";
-  let arguments = (ins AnyRankedTensor:$condition, AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$condition, Fr_Tensor:$lhs, Fr_Tensor:$rhs);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$condition `,` $lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
 }
 
@@ -183,15 +184,15 @@ def Fr_SelectOp : Fr_PureOp<"select"> {
 def Fr_ConstantOp : Fr_PureOp<"constant", [ConstantLike]> {
   let summary = "a small constant (indices, scalars); weights are params";
   let arguments = (ins ElementsAttr:$value);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "attr-dict $value";
   let hasFolder = 1;
 }
 
 def Fr_CastOp : Fr_Op<"cast", [Pure]> {
   let summary = "the same numbers in another element type, rounded once to nearest even";
-  let arguments = (ins AnyRankedTensor:$x);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
   let hasVerifier = 1;
   let hasFolder = 1;
@@ -199,30 +200,30 @@ def Fr_CastOp : Fr_Op<"cast", [Pure]> {
 
 def Fr_ReshapeOp : Fr_Op<"reshape", [Pure]> {
   let summary = "the same elements in row-major order with other sizes";
-  let arguments = (ins AnyRankedTensor:$x);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
   let hasVerifier = 1;
 }
 
 def Fr_TransposeOp : Fr_PureOp<"transpose"> {
   let summary = "result dimension i is operand dimension permutation[i]";
-  let arguments = (ins AnyRankedTensor:$x, DenseI64ArrayAttr:$permutation);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, DenseI64ArrayAttr:$permutation);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x $permutation attr-dict `:` functional-type($x, $result)";
 }
 
 def Fr_SliceOp : Fr_PureOp<"slice"> {
   let summary = "`size` elements from `start` on along one static axis";
-  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis, I64Attr:$start, I64Attr:$size);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_I64Attr:$axis, Fr_I64Attr:$start, Fr_I64Attr:$size);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `axis` $axis `start` $start `size` $size attr-dict `:` functional-type($x, $result)";
 }
 
 def Fr_ConcatOp : Fr_PureOp<"concat"> {
   let summary = "operands one after the other along an axis";
-  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, I64Attr:$axis);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Variadic<Fr_Tensor>:$inputs, Fr_I64Attr:$axis);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$inputs `axis` $axis attr-dict `:` functional-type($inputs, $result)";
 }
 
@@ -232,43 +233,59 @@ def Fr_GatherOp : Fr_PureOp<"gather"> {
     result[b..., i..., rest] = x[b..., indices[b..., i...], rest] where `batch_dims` leading dimensions are shared and `axis`
     (>= batch_dims) is the picked one.
   }];
-  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$indices, I64Attr:$axis, DefaultValuedAttr<I64Attr, "0">:$batch_dims);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$indices, Fr_I64Attr:$axis, DefaultValuedAttr<Fr_I64Attr, "0">:$batch_dims);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `[` $indices `]` `axis` $axis attr-dict `:` functional-type(operands, $result)";
+}
+
+def Fr_ScatterOp : Fr_PureOp<"scatter"> {
+  let summary = "x with some slices along an axis replaced: how a cache of fixed size takes new tokens";
+  let description = [{
+    x has size T along `axis`; `updates` has the type of x but size n there; `indices` is an i64 vector of n places.
+    result[.., j, ..] = updates[.., i, ..] where j = indices[i] along `axis`, and x[.., j, ..] for every other j. All indices lie
+    in [0, T) and differ; the same places are written in every row of the other axes. The result has the type of x.
+
+    In ONNX: ScatterElements(x, expanded indices, updates, axis) with the indices reshaped to [.., n, ..] and expanded to the
+    shape of `updates`; reduction none.
+  }];
+  let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$indices, Fr_Tensor:$updates, Fr_I64Attr:$axis);
+  let results = (outs Fr_Tensor:$result);
+  let assemblyFormat = "$x `[` $indices `]` `,` $updates `axis` $axis attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_IotaOp : Fr_Op<"iota", [Pure]> {
   let summary = "0, 1, 2, ... along the one axis of an i64 vector whose size may be symbolic";
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Fr_SizeOp : Fr_Op<"size", [Pure]> {
   let summary = "the value of an affine size expression, as an i64 scalar";
   let arguments = (ins StrAttr:$expression);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$expression attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 
 def Fr_CumsumOp : Fr_PureOp<"cumsum"> {
   let summary = "inclusive running sum along an axis";
-  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_I64Attr:$axis);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type($x, $result)";
 }
 
 def Fr_ReduceOp : Fr_PureOp<"reduce"> {
   let summary = "sum, mean, max or min over axes, which stay with size 1";
-  let arguments = (ins Fr_ReduceKindAttr:$kind, AnyRankedTensor:$x, DenseI64ArrayAttr:$axes);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_ReduceKindAttr:$kind, Fr_Tensor:$x, DenseI64ArrayAttr:$axes);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$kind $x `axes` $axes attr-dict `:` functional-type($x, $result)";
 }
 
 def Fr_ArgMaxOp : Fr_PureOp<"arg_max"> {
   let summary = "index of the first largest element along an axis, which disappears; i64";
-  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_I64Attr:$axis);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type($x, $result)";
 }
 
@@ -278,46 +295,46 @@ def Fr_ArgMaxOp : Fr_PureOp<"arg_max"> {
 
 def Fr_EmbeddingOp : Fr_PureOp<"embedding"> {
   let summary = "row `ids` of a table [vocabulary, features]; the result is f32";
-  let arguments = (ins AnyRankedTensor:$ids, AnyRankedTensor:$table);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$ids, Fr_Tensor:$table);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$ids `,` $table attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_LinearOp : Fr_PureOp<"linear"> {
   let summary = "x W^T + b with W [out, in], b [out]";
-  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, Optional<AnyRankedTensor>:$bias);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$weight, Optional<Fr_Tensor>:$bias);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `,` $weight (`,` $bias^)? attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_MatmulOp : Fr_PureOp<"matmul"> {
   let summary = "batched matrix product over the last two dimensions; leading dimensions broadcast";
-  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$lhs, Fr_Tensor:$rhs);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_RmsNormOp : Fr_PureOp<"rms_norm"> {
   let summary = "x / sqrt(mean(x^2) + eps) * (w + offset) over the last axis (arXiv:1910.07467)";
   let description = "`offset` is 1 for the zero-centred weights of some families, else 0. Without a weight the scale is 1.";
-  let arguments = (ins AnyRankedTensor:$x, Optional<AnyRankedTensor>:$weight, F64Attr:$eps,
+  let arguments = (ins Fr_Tensor:$x, Optional<Fr_Tensor>:$weight, F64Attr:$eps,
                    DefaultValuedAttr<F64Attr, "0.0">:$offset);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x (`,` $weight^)? `eps` $eps attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_LayerNormOp : Fr_PureOp<"layer_norm", [AttrSizedOperandSegments]> {
   let summary = "(x - mean) / sqrt(var + eps) * (w + offset) + b over the last axis (arXiv:1607.06450)";
-  let arguments = (ins AnyRankedTensor:$x, Optional<AnyRankedTensor>:$weight, Optional<AnyRankedTensor>:$bias, F64Attr:$eps,
+  let arguments = (ins Fr_Tensor:$x, Optional<Fr_Tensor>:$weight, Optional<Fr_Tensor>:$bias, F64Attr:$eps,
                    DefaultValuedAttr<F64Attr, "0.0">:$offset);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x (`weight` $weight^)? (`bias` $bias^)? `eps` $eps attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_SoftmaxOp : Fr_PureOp<"softmax"> {
   let summary = "e^(x - max) / sum over an axis";
-  let arguments = (ins AnyRankedTensor:$x, I64Attr:$axis);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_I64Attr:$axis);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type($x, $result)";
 }
 
@@ -328,14 +345,14 @@ def Fr_RopeTableOp : Fr_PureOp<"rope_table"> {
     inv_freq follows `kind` (arXiv:2104.09864, and transformers' modeling_rope_utils for the scaled kinds) and is rounded to f32
     once, as engines keep it. `dynamic` and `longrope` depend on the length: the largest position of the whole batch + 1.
   }];
-  let arguments = (ins AnyRankedTensor:$position_ids, I64Attr:$dim, F64Attr:$theta, Fr_RopeKindAttr:$kind,
+  let arguments = (ins Fr_Tensor:$position_ids, Fr_I64Attr:$dim, F64Attr:$theta, Fr_RopeKindAttr:$kind,
                    DefaultValuedAttr<F64Attr, "1.0">:$attention_scaling, OptionalAttr<F64Attr>:$factor,
                    OptionalAttr<F64Attr>:$low_freq_factor, OptionalAttr<F64Attr>:$high_freq_factor,
                    OptionalAttr<F64Attr>:$beta_fast, OptionalAttr<F64Attr>:$beta_slow,
                    DefaultValuedAttr<BoolAttr, "true">:$truncate,
-                   OptionalAttr<I64Attr>:$original_max, OptionalAttr<DenseF64ArrayAttr>:$short_factor,
+                   OptionalAttr<Fr_I64Attr>:$original_max, OptionalAttr<DenseF64ArrayAttr>:$short_factor,
                    OptionalAttr<DenseF64ArrayAttr>:$long_factor);
-  let results = (outs AnyRankedTensor:$cos, AnyRankedTensor:$sin);
+  let results = (outs Fr_Tensor:$cos, Fr_Tensor:$sin);
   let assemblyFormat = "$kind $position_ids `dim` $dim `theta` $theta attr-dict `:` functional-type($position_ids, results)";
   let hasVerifier = 1;
 }
@@ -346,8 +363,8 @@ def Fr_RopeOp : Fr_PureOp<"rope"> {
     With D = 2 * last size of cos: pairs are (j, j + D/2), or (2j, 2j + 1) when `interleaved`:
     y_a = x_a cos_j - x_b sin_j, y_b = x_b cos_j + x_a sin_j.
   }];
-  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$cos, AnyRankedTensor:$sin, UnitAttr:$interleaved);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$cos, Fr_Tensor:$sin, UnitAttr:$interleaved);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `,` $cos `,` $sin attr-dict `:` functional-type(operands, $result)";
 }
 
@@ -359,10 +376,11 @@ def Fr_AttentionMaskOp : Fr_Op<"attention_mask", [Pure, AttrSizedOperandSegments
     less than W real tokens back: counting tokens by the running sum of the padding mask, so that holes made by padding do not
     count. Without the padding operand all columns are real.
   }];
-  let arguments = (ins Optional<AnyRankedTensor>:$padding, Optional<AnyRankedTensor>:$query_columns, BoolAttr:$causal,
-                   OptionalAttr<I64Attr>:$window, DefaultValuedAttr<I64Attr, "0">:$diagonal);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Optional<Fr_Tensor>:$padding, Optional<Fr_Tensor>:$query_columns, BoolAttr:$causal,
+                   OptionalAttr<Fr_I64Attr>:$window, DefaultValuedAttr<Fr_I64Attr, "0">:$diagonal);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "(`padding` $padding^ `:` type($padding))? (`columns` $query_columns^ `:` type($query_columns))? attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Fr_AttentionOp : Fr_PureOp<"attention"> {
@@ -372,16 +390,16 @@ def Fr_AttentionOp : Fr_PureOp<"attention"> {
     With `softcap` c, scores become c * tanh(scores / c) before the mask. A hidden score is the most negative finite number, so a
     query that sees nothing gets the mean of all values, never NaN.
   }];
-  let arguments = (ins AnyRankedTensor:$q, AnyRankedTensor:$k, AnyRankedTensor:$v, Optional<AnyRankedTensor>:$mask,
+  let arguments = (ins Fr_Tensor:$q, Fr_Tensor:$k, Fr_Tensor:$v, Optional<Fr_Tensor>:$mask,
                    F64Attr:$scale, OptionalAttr<F64Attr>:$softcap);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$q `,` $k `,` $v (`,` $mask^)? `scale` $scale attr-dict `:` functional-type(operands, $result)";
 }
 
 def Fr_L2NormOp : Fr_PureOp<"l2_norm"> {
   let summary = "x / max(sqrt(sum(x^2)), eps) over the last axis";
-  let arguments = (ins AnyRankedTensor:$x, F64Attr:$eps);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins Fr_Tensor:$x, F64Attr:$eps);
+  let results = (outs Fr_Tensor:$result);
   let assemblyFormat = "$x `eps` $eps attr-dict `:` functional-type($x, $result)";
 }
 
