@@ -1,4 +1,4 @@
-#include "TempFolder.h"
+#include "tests/support/TempFolder.h"
 #include "text/Json.h"
 #include "weights/Checkpoint.h"
 #include "weights/Digest.h"

@@ -1,4 +1,4 @@
-#include "TempFolder.h"
+#include "tests/support/TempFolder.h"
 #include "weights/Safetensors.h"
 
 #include "llvm/Support/Endian.h"
