@@ -12,7 +12,8 @@ demo: deps all                 ## install what is missing, build, migrate the ex
 	@tools/demo.sh $(BUILD)/flagrelease
 
 test: deps all                 ## build and run every test
-	@ctest --preset $(PRESET) --tests-regex '$(TESTS)' --parallel $$(nproc)
+	@ctest --preset $(PRESET) --tests-regex '$(TESTS)' --parallel $$(nproc) --output-junit tests.xml --test-output-truncation head
+	@[ '$(TESTS)' != . ] || tools/check_ran.py $(BUILD)/tests.xml
 
 check: deps all                ## formatting, include directions, names, generated docs
 	@tools/check $(BUILD)

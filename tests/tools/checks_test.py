@@ -1,4 +1,5 @@
 """The tree's own checks find what they are there for: each case is a small tree with one fault, and the line that names it."""
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,44 @@ class Names(unittest.TestCase):
                 status, lines = self.judge({name: text + "\n"})
                 self.assertEqual((status, len(lines)), (1, 1), lines)
                 self.assertTrue(lines[0].startswith(expected), lines)
+
+
+class Ran(unittest.TestCase):
+    JUNIT = """<?xml version="1.0"?><testsuite>
+      <testcase name="a_test" status="run"><system-out>====
+All tests passed (1481 assertions in 7 test cases)
+</system-out></testcase>
+      <testcase name="b_test" status="run"><system-out>Ran 4 tests in 0.1s
+
+OK</system-out></testcase>
+      <testcase name="c" status="run"><system-out>anything</system-out></testcase>
+      <testcase name="d" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/><system-out>no GPU here</system-out></testcase>
+    </testsuite>"""
+
+    def judge(self, expected, *flags):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "tools").mkdir()
+            (Path(folder) / "tests").mkdir()
+            (Path(folder) / "tests/ran.txt").write_text(expected)
+            (Path(folder) / "tests.xml").write_text(self.JUNIT)
+            script = shutil.copy(TOOLS / "check_ran.py", Path(folder) / "tools")
+            done = subprocess.run([sys.executable, "-B", script, Path(folder) / "tests.xml", *flags], capture_output=True, text=True)
+            return done.returncode, done.stdout.splitlines(), (Path(folder) / "tests/ran.txt").read_text()
+
+    def test_the_same_or_more_passes(self):
+        status, lines, _ = self.judge("# x\na_test 6\nb_test 4\n")
+        self.assertEqual(status, 0)
+        self.assertEqual(lines[0], "skipped: d: no GPU here")
+        self.assertTrue(lines[1].startswith("12 cases in 3 tests, 1 skipped; 2 have more"), lines)
+
+    def test_fewer_cases_a_lost_test_and_a_skipped_one_fail(self):
+        status, lines, _ = self.judge("a_test 8\nd 1\ngone 2\n")
+        self.assertEqual(status, 1)
+        self.assertEqual(lines[1:4], ["lost: a_test: 7 cases, 8 last time", "lost: d: did not run", "lost: gone: did not run"])
+
+    def test_update_writes_what_ran(self):
+        status, _, text = self.judge("", "--update")
+        self.assertEqual((status, text.splitlines()[1:]), (0, ["a_test 7", "b_test 4", "c 1"]))
 
 
 if __name__ == "__main__":
