@@ -14,6 +14,7 @@ A fixture is refused when transformers does not load it cleanly, when a tensor i
 decoding is too close to a tie to be compared. Needs torch, transformers, safetensors, numpy.
 """
 import argparse
+import hashlib
 import json
 import re
 import shutil
@@ -152,7 +153,17 @@ def make(name, variant):
         target = FIXTURES / "models" / name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(fixture, target)
+        note_checksum(name, checkpoint)
     print(f"{name}: weakest {weakest[0][1]} noise {about['noise'][main]} margin {about.get('min_margin')}", flush=True)
+
+
+def note_checksum(name, checkpoint):
+    """Replaces the lines of this fixture in checksums.txt."""
+    path = FIXTURES / "checksums.txt"
+    lines = [line for line in path.read_text().splitlines() if not line.split()[1].startswith(name + "/")]
+    for weights in sorted(checkpoint.rglob("*.safetensors")):
+        lines.append(f"{hashlib.sha256(weights.read_bytes()).hexdigest()}  {name}/{weights.relative_to(checkpoint)}")
+    path.write_text("".join(line + "\n" for line in sorted(lines, key=lambda line: line.split()[1])))
 
 
 def uncached(model, ids):
