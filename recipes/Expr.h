@@ -21,7 +21,7 @@
 // count (list or text, x) · first (list) · slice (list or text, from, to) · contains (list, text or mapping, x) ·
 // pick (x, i: x[i] if x is a list, else x) · present (x: neither absent nor null).
 //
-// Bounds: 4096 bytes, 64 levels, 2000 nodes per expression; lets nest 64 deep.
+// Bounds: 4096 bytes, 64 levels, 1000 terms per expression; lets nest 64 deep.
 #pragma once
 
 #include "text/Diagnostics.h"
@@ -39,7 +39,6 @@
 namespace flagrelease {
 
 class Scope;
-struct ExprNode;
 
 /// A parsed expression. Copies share the tree. Errors carry the place inside the YAML scalar.
 class Expr {
@@ -68,8 +67,10 @@ public:
   StringRef text() const;
   const Place &place() const;
 
-private:
   struct Parsed;
+
+private:
+  friend class Evaluator;
   std::shared_ptr<const Parsed> parsed;
 };
 
@@ -128,15 +129,20 @@ public:
 
 private:
   friend class Evaluator;
-  struct Binding {
-    std::optional<json::Value> value;
-    std::optional<Expr> expr;
-    enum class State { Waiting, Running, Failed } state = State::Waiting;
+  /// A let whose expression is being evaluated, and who asked for it.
+  struct Frame {
+    const Scope *scope;
+    StringRef name;
+    const Frame *up;
+    unsigned depth;
   };
-  /// `from`/`skipName`: the let whose expression asks; its own name is looked up further out.
-  FailureOr<std::optional<json::Value>> lookup(StringRef name, const Scope *from, StringRef skipName, unsigned depth,
-                                               Diagnostics &diags) const;
+  FailureOr<std::optional<json::Value>> lookup(StringRef name, const Frame *frame, Diagnostics &diags) const;
 
+  struct Binding {
+    std::optional<json::Value> value; ///< of a let: after its first use
+    std::optional<Expr> expr;         ///< of a let
+    Place place;
+  };
   const Scope *parent;
   mutable llvm::StringMap<Binding> bindings;
 };

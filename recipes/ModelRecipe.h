@@ -31,19 +31,19 @@ struct Param {
   bool built = true;                   ///< false: only in StepGrammar::later
   Place place;                         ///< of the value
   std::optional<Expr> expr;            ///< Expr, Int, Number, Bool, Flag; Enum and String after '='; List by expression
-  std::optional<Template> nameTemplate; ///< Tensor, Value
+  std::optional<Template> nameTemplate; ///< Tensor, Value, Bind
   std::string literal;                 ///< Enum and String without '='
   std::vector<Param> nested;           ///< Mapping (also instead of an expression): its keys; List: its items, named "0", "1", …
   bool isMapping = false;              ///< nested holds keys (a list with no items is not a mapping)
 
   const Param *find(StringRef key) const;
 
-  /// The evaluated parameter, by type: text for Tensor, Value, Enum, String; a list; a mapping (keys without a value left out).
+  /// The evaluated parameter, by type: text for Tensor, Value, Bind, Enum, String; a list; a mapping (keys without a value left out).
   FailureOr<json::Value> eval(const Scope &scope, Diagnostics &diags) const;
   FailureOr<int64_t> evalInt(const Scope &scope, Diagnostics &diags) const;
   FailureOr<bool> evalBool(const Scope &scope, Diagnostics &diags) const;
   FailureOr<double> evalNumber(const Scope &scope, Diagnostics &diags) const;
-  /// Tensor, Value: the name with its {} parts filled in (not joined with `at`). Enum: one of the values, checked. String: the text.
+  /// Tensor, Value, Bind: the name with its {} parts filled in (not joined with `at`). Enum: one of the values, checked. String: the text.
   FailureOr<std::string> evalText(const Scope &scope, Diagnostics &diags) const;
 };
 
@@ -72,6 +72,7 @@ struct Step {
   StepList body;                  ///< do:
   std::vector<StepList> branches; ///< parallel
   std::vector<Case> cases;        ///< choose
+  std::string index;              ///< repeat: name of the index, maybe empty
   std::vector<Let> let;           ///< scope and repeat: bindings of the body; call: arguments (`with:`), evaluated by the caller
 
   const Param *find(StringRef name) const;
@@ -82,7 +83,7 @@ struct Step {
   FailureOr<std::optional<int64_t>> getInt(StringRef name, const Scope &scope, Diagnostics &diags) const;
   FailureOr<std::optional<double>> getNumber(StringRef name, const Scope &scope, Diagnostics &diags) const;
   FailureOr<bool> getBool(StringRef name, bool otherwise, const Scope &scope, Diagnostics &diags) const;
-  /// Tensor, Value, Enum, String.
+  /// Tensor, Value, Bind, Enum, String.
   FailureOr<std::optional<std::string>> getText(StringRef name, const Scope &scope, Diagnostics &diags) const;
 };
 
@@ -169,10 +170,18 @@ struct NotBuilt {
   Place place;
 };
 
+/// A file that a recipe was read from, with its bytes: reports state their digest.
+struct RecipeText {
+  std::string path;
+  bool shipped = true;
+  std::string bytes;
+};
+
 struct ModelRecipe {
   std::string name;               ///< file stem
   std::string title;              ///< first comment line of the file, without '#'
   std::vector<std::string> files; ///< this file and those it is `like`, nearest first
+  std::vector<RecipeText> texts;  ///< the same files with their bytes
   std::vector<MatchEntry> match;
   std::vector<std::string> prefixes = {""};
   std::string defaultsClass; ///< class of _defaults.json; may be empty
@@ -200,8 +209,8 @@ struct ModelRecipe {
   std::string print() const;
 };
 
-/// Reads one recipe. `load` gives the YAML text of another recipe by name (for `like`), or fails with a diagnostic.
-/// All problems of the file are reported, not only the first.
+/// Reads one recipe. `load` gives the YAML of another recipe by name (for `like`), or fails with a diagnostic.
+/// All problems of the file are reported, not only the first. Fills all but `title`, `files` and `texts`.
 using RecipeLoader = llvm::function_ref<FailureOr<yaml::Node>(StringRef name, const Place &from, Diagnostics &diags)>;
 FailureOr<ModelRecipe> readModelRecipe(StringRef name, const yaml::Node &root, const StepGrammar &grammar, RecipeLoader load,
                                        Diagnostics &diags);

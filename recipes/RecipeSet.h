@@ -34,6 +34,7 @@ public:
 
 struct RecipeHead {
   std::string name, file, like;
+  bool shipped = true; ///< false: from the user's folder
   std::vector<MatchEntry> match;
 };
 
@@ -61,7 +62,7 @@ public:
   FailureOr<const InertKeys *> inert(Diagnostics &diags) const;
 
 private:
-  FailureOr<yaml::Node> loadNode(StringRef name, const Place &from, Diagnostics &diags) const;
+  FailureOr<yaml::Node> loadNode(StringRef name, const Place &from, std::vector<RecipeText> &texts, Diagnostics &diags) const;
 
   std::string dir, extra;
   StepGrammar grammar;

@@ -12,7 +12,8 @@ namespace flagrelease {
 
 enum class ParamType : uint8_t {
   Tensor,  ///< the name of a tensor or of a module (X means X.weight and X.bias), relative to `at`; leading '/' is absolute; {i} parts
-  Value,   ///< a named value of the graph ("kv.{i}", "kv[src]"): read or bound, as the block's documentation says
+  Value,   ///< a named value of the graph that the step reads ("kv[src]", "per_layer")
+  Bind,    ///< a name that the step binds to one of its results ("kv.{i}")
   Enum,    ///< one of `values`, or an expression after '='
   String,  ///< literal text, or an expression after '='
   Expr,    ///< an expression of any kind of value

@@ -3,6 +3,7 @@
 #include "text/Escape.h"
 #include "text/TextFile.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -79,6 +80,9 @@ struct Refused {
   std::string what, remedy;
 };
 
+/// Thrown at the end of the head that was asked for.
+struct HeadDone {};
+
 class Builder : public YAML::EventHandler {
 public:
   Builder(StringRef text, std::shared_ptr<const std::string> file, const Limits &limits)
@@ -115,6 +119,9 @@ public:
     begin(Kind::Mapping, mark, tag, anchor);
   }
   void OnMapEnd() override { end(); }
+
+  /// The mapping as far as it was read.
+  Node takeHead() { return std::move(open.front().node); }
 
   Node root;
   unsigned documents = 0;
@@ -199,6 +206,8 @@ private:
       throw Refused{node.place, "a null key", "quote it if the key is the word null"};
     if (!node.quoted && node.text == "<<")
       throw Refused{node.place, "a merge key (<<) is not allowed", "write the keys again"};
+    if (!limits.headKeys.empty() && open.size() == 1 && !llvm::is_contained(limits.headKeys, StringRef(node.text)))
+      throw HeadDone();
     if (!level.keys.insert(node.text).second)
       throw Refused{node.place, "duplicate key '" + escape::terminal(node.text, 200) + "'", "keep one of them"};
     level.entry.key = std::move(node.text);
@@ -247,6 +256,8 @@ FailureOr<Node> yaml::parse(StringRef text, StringRef fileName, Diagnostics &dia
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
+  } catch (const HeadDone &) {
+    return builder.takeHead();
   } catch (const Refused &refused) {
     return diags.error(refused.place.str(), refused.what, refused.remedy);
   } catch (const YAML::Exception &error) {

@@ -8,6 +8,8 @@
 #include "text/Diagnostics.h"
 #include "text/Place.h"
 
+#include "llvm/ADT/ArrayRef.h"
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,6 +56,9 @@ struct Limits {
   size_t maxBytes = size_t(4) << 20;
   unsigned maxDepth = 64;
   size_t maxNodes = 500'000;
+  /// If not empty: stop, without an error, before the first top-level key that is not one of these. What follows is not read:
+  /// the head of a file is cheap.
+  llvm::ArrayRef<StringRef> headKeys = {};
 };
 
 /// Reads one document; the empty text is an error.
