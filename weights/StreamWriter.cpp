@@ -24,7 +24,6 @@ namespace flagrelease {
 namespace {
 
 constexpr uint64_t kTile = uint64_t(4) << 20;
-constexpr uint64_t kRecordEvery = uint64_t(256) << 20; // how much a killed run makes again, at most, besides the tiles in flight
 
 /// A run of bytes of the file: of one tensor, or of head and padding.
 struct Tile {
@@ -214,7 +213,7 @@ void Stream::hashTensors() {
     parts->update(*tile);
     sinceRecord += tile->size();
     ring->release(1);
-    if (sinceRecord >= kRecordEvery) {
+    if (sinceRecord >= file.recordEvery) {
       sinceRecord = 0;
       if (failed(recordTensors(recording)))
         return ring->stop();

@@ -40,7 +40,8 @@ struct PlannedFile {
   std::string path; ///< relative to the output folder
   std::string head; ///< the bytes before the first tensor (a header)
   uint64_t bytes = 0;
-  std::vector<PlannedTensor> tensors; ///< by fileOffset, not overlapping; bytes between them are zero
+  std::vector<PlannedTensor> tensors;         ///< by fileOffset, not overlapping; bytes between them are zero
+  uint64_t recordEvery = uint64_t(256) << 20; ///< what a killed run writes again at most, besides the tiles in flight
 };
 
 /// Writes the file and records it. DoneFile::parts are the digests of the tensors, in their order. A file that an earlier run
