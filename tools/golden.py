@@ -202,7 +202,7 @@ def main():
     parser.add_argument("--no-noise", action="store_true", help="leave out the float64 run, which takes twice the memory")
     args = parser.parse_args()
     if not (args.checkpoint / "config.json").is_file():
-        sys.exit(f"{args.checkpoint}: no config.json: give the folder of a checkpoint")
+        parser.error(f"{args.checkpoint}: no config.json: give the folder of a checkpoint")
 
     task = args.task or task_of(args.checkpoint)
     model = load(args.checkpoint, task)
@@ -210,7 +210,7 @@ def main():
         given = load_file(args.inputs)
         inputs = {k: given[k].long() for k in ("input_ids", "attention_mask", "position_ids") if k in given}
         if "input_ids" not in inputs:
-            sys.exit(f"{args.inputs}: no tensor input_ids")
+            parser.error(f"{args.inputs}: no tensor input_ids")
     else:
         random = torch.Generator().manual_seed(args.seed)
         inputs = {"input_ids": torch.randint(0, model.config.get_text_config().vocab_size, (args.batch, args.length), generator=random)}
