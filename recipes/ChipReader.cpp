@@ -246,7 +246,6 @@ private:
     one.artefact = fields.text("artefact").value_or("");
     one.visibleEnv = fields.text("visible_env").value_or("");
     one.triton = fields.text("triton").value_or("");
-    one.moe = fields.texts("moe");
     one.limits = fields.texts("limits");
     one.source = readSource(fields, true);
     if (const yaml::Node *shapes = fields.get("shapes")) {

@@ -1,7 +1,8 @@
 // Chip recipes (recipes/chips/*.yaml): what a chip is, and which toolchains take models to it (DESIGN section 5).
 //
 // Every figure names its source; what is unknown is absent. Commands are lists of argv words in which {model} {out} {shapes} {soc} are
-// replaced word by word; no shell sees them.
+// replaced word by word; no shell sees them. {out} is a path without suffix: the command, or its compiler, adds the one that `artefact`
+// matches.
 #pragma once
 
 #include "recipes/Fields.h"
@@ -74,7 +75,6 @@ struct Toolchain {
   std::string artefact;                ///< glob of what the compiler (or the exporter) leaves
   std::string visibleEnv;              ///< environment variable that selects devices
   std::string triton;                  ///< back end of Triton for this chip
-  std::vector<std::string> moe;        ///< ways to lower a mixture of experts, best first
   std::vector<std::string> limits;     ///< in words
   std::vector<std::string> source;
   bool shipped = true;                 ///< `compile` comes with the program; else it needs the user's permission

@@ -82,7 +82,8 @@ struct Gate {
   RecipeFile file; ///< its bytes are what the digest in an attestation is taken of
 
   bool isRequired(GateCheck check) const;
-  /// The first tolerance that fits; null if the gate has none: then nothing is decided.
+  /// The first tolerance that fits; null if the gate has none: then nothing is decided. Pass the scheme `source` where storing
+  /// changed no value (bf16 weights that fp16 or fp32 holds exactly): the tighter bound then holds.
   const Tolerance *tolerance(Tier tier, NumberFormat compute, StringRef scheme) const;
 };
 

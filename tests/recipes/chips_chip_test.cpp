@@ -73,9 +73,10 @@ TEST_CASE("compile commands are filled word by word") {
                                  "--input_shape=input_ids:1,512;attention_mask:1,512", "--precision_mode_v2=origin"});
   const ChipRecipe &gpu = *shipped().find("nvidia-a100");
   CHECK(compileCommand(gpu, *gpu.toolchain("onnx"), "m", "o", inputs)[5] == "--minShapes=input_ids:1x512,attention_mask:1x512");
+  CHECK(compileCommand(gpu, *gpu.toolchain("onnx"), "m", "o", inputs)[2] == "--saveEngine=o.plan");
   const ChipRecipe &soc = *shipped().find("rk3588");
   std::vector<std::string> words = compileCommand(soc, *soc.toolchain("onnx"), "m", "o", inputs);
-  CHECK(std::vector<std::string>(words.end() - 3, words.end()) == std::vector<std::string>{"m", "o", "rk3588"});
+  CHECK(std::vector<std::string>(words.end() - 3, words.end()) == std::vector<std::string>{"m", "o.rknn", "rk3588"});
   CHECK(StringRef(words[2]).contains("sys.argv[1:]"));
 }
 
