@@ -1,5 +1,5 @@
 // Runs that die, stop, fail, or meet another one, in processes of their own: the next run completes with the same bytes.
-#include "TempFolder.h"
+#include "tests/support/TempFolder.h"
 #include "weights/FailPoint.h"
 
 #include <catch2/catch.hpp>

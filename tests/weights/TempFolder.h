@@ -1,4 +1,0 @@
-// Moved: tests of every folder use it.
-#pragma once
-
-#include "tests/support/TempFolder.h"
