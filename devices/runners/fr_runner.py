@@ -195,7 +195,11 @@ class _Server:
         self.name, self.factory, self.tier = name, factory, tier
         self.runner, self.current, self.pause = None, None, 5.0
         self.requests = queue.Queue(maxsize=4)
-        self.folder, self.files, self.refused = None, {}, set()
+        self.files, self.refused = {}, set()
+        # What comes here, and what the engine writes to its temporary folder, is gone at the end.
+        self.folder = tempfile.mkdtemp(prefix="flagrelease-")
+        os.mkdir(os.path.join(self.folder, "tmp"))
+        os.environ["TMPDIR"] = tempfile.tempdir = os.path.join(self.folder, "tmp")
         self.done = threading.Event()
 
     # Two helpers beside the main thread, which alone talks to the engine.
@@ -229,17 +233,14 @@ class _Server:
                     return
 
     def _clean(self):
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name):
         """Where a sent file lives here; names are relative and stay inside."""
-        if self.folder is None:
-            self.folder = tempfile.mkdtemp(prefix="flagrelease-")
         parts = name.split("/")
         if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
             raise RunnerError("bad-input", "a file name that leaves the folder")
-        return os.path.join(self.folder, *parts)
+        return os.path.join(self.folder, "sent", *parts)
 
     def _where(self, value):
         return value["path"] if "path" in value else self._path(value["sent"])
@@ -285,7 +286,7 @@ class _Server:
         outputs = self.runner.run(inputs)
         seconds = time.monotonic() - begin
         send = "path" not in body["outputs"]
-        path = self._path("answer.safetensors") if send else body["outputs"]["path"]
+        path = os.path.join(self.folder, "answer.safetensors") if send else body["outputs"]["path"]
         tensors = write_tensors(path, outputs)
         if send:
             size, offset = os.path.getsize(path), 0

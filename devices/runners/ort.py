@@ -13,11 +13,14 @@ TYPES = {"float": "F32", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": 
          "bool": "BOOL", "float16": "F16", "double": "F64", "uint32": "U32", "uint64": "U64", "bfloat16": "BF16",
          "float8e4m3fn": "F8_E4M3", "float8e5m2": "F8_E5M2"}
 
-# Exceptions of onnxruntime.capi.onnxruntime_pybind11_state by name -> error class, at load and at run.
+# Exceptions of onnxruntime.capi.onnxruntime_pybind11_state by name -> error class, at load and at run; and what their texts say.
 AT_LOAD = {"NotImplemented": "unsupported", "InvalidProtobuf": "bad-model", "InvalidGraph": "bad-model", "NoSuchFile": "bad-model",
-           "InvalidArgument": "bad-model", "NoModel": "bad-model"}
+           "InvalidArgument": "bad-model", "NoModel": "bad-model", "Fail": "bad-model"}
 AT_RUN = {"NotImplemented": "unsupported", "InvalidArgument": "bad-input"}
-OOM = ("Failed to allocate memory", "bad_alloc", "std::bad_alloc", "out of memory")
+SAYS = [("is not a registered function/op", "unsupported"), ("Unsupported model IR version", "unsupported"),
+        ("is under development and support for this is limited", "unsupported"), ("Got invalid dimensions for input", "bad-input"),
+        ("Invalid rank for input", "bad-input"), ("Failed to allocate memory", "oom"), ("bad_alloc", "oom"), ("out of memory", "oom"),
+        ("terminate flag", "cancelled")]
 
 
 def dtype_of(argument):
@@ -33,6 +36,7 @@ class Ort(fr_runner.Runner):
         self.ort = fr_runner.need("onnxruntime", REMEDY)
         self.numpy = fr_runner.need("numpy", REMEDY)
         self.session, self.options = None, None
+        self.ort.disable_telemetry_events()
 
     def probe(self):
         return {"engine": "onnxruntime", "engine_version": self.ort.__version__, "chip": fr_runner.host_probe()["cpu"],
@@ -69,10 +73,9 @@ class Ort(fr_runner.Runner):
             return call()
         except Exception as error:
             text, kind = str(error), type(error).__name__
-            if any(mark in text for mark in OOM):
-                raise fr_runner.RunnerError("oom", text)
-            if "terminate flag" in text:
-                raise fr_runner.RunnerError("cancelled", "cancelled")
+            for words, said in SAYS:
+                if words in text:
+                    raise fr_runner.RunnerError(said, text)
             raise fr_runner.RunnerError(classes.get(kind, "failed"), "%s: %s" % (kind, text))
 
     def run(self, inputs):

@@ -1,0 +1,38 @@
+// The reference: a checkpoint run in this process by the reference functions (ir/reference), in fp32 or fp64.
+#pragma once
+
+#include "ir/reference/Interpreter.h"
+#include "weights/params/ParamEvaluator.h"
+
+namespace flagrelease {
+
+enum class ReferencePrecision : uint8_t { F32, F64 };
+
+/// A module and the checkpoint it was imported from. Both outlive the model.
+class ReferenceModel {
+public:
+  static FailureOr<std::unique_ptr<ReferenceModel>> open(mlir::ModuleOp module, const Checkpoint &checkpoint, ReferencePrecision precision,
+                                                         Diagnostics &diags);
+
+  struct Options {
+    bool taps = false;       ///< return the taps too
+    bool keepState = false;  ///< go on where the last call ended (decode); else start a new text
+    std::function<bool()> stop;
+  };
+  /// Missing attention_mask and position_ids are made as defaultInputs() says. Float outputs are F32 or F64 by precision.
+  FailureOr<NamedTensors> run(NamedTensors inputs, const Options &options, Diagnostics &diags);
+
+private:
+  ReferenceModel(mlir::ModuleOp module, ParamEvaluator evaluator, ReferencePrecision precision);
+  mlir::ModuleOp module;
+  ParamEvaluator evaluator;
+  ReferencePrecision precision;
+  Interpreter<float> narrow;
+  Interpreter<double> wide;
+};
+
+/// Adds what the caller of a model makes when it is not given: attention_mask (all 1, [B, past + S]) and position_ids (running
+/// count of the mask's ones - 1 for the last S columns; 1 where the mask is 0, as transformers' generate does).
+LogicalResult defaultInputs(NamedTensors &inputs, int64_t past, Diagnostics &diags);
+
+} // namespace flagrelease
