@@ -24,10 +24,14 @@ constexpr const char *kCacheVariables[] = {"HF_HOME", "HF_HUB_CACHE", "HUGGINGFA
 /// Absolute, with links resolved as far as the path exists.
 fs::path resolved(const std::string &path) {
   std::error_code error;
-  fs::path absolute = fs::absolute(path, error);
-  fs::path result = fs::weakly_canonical(absolute, error);
-  if (error)
-    result = absolute.lexically_normal();
+  fs::path result = fs::absolute(path, error);
+  // Resolving can bring forth a further link behind a ".." of something that does not exist yet.
+  for (int round = 0; round < 8; ++round) {
+    fs::path next = fs::weakly_canonical(result, error);
+    if (error || next == result)
+      break;
+    result = next;
+  }
   return result.has_filename() ? result : result.parent_path(); // "a/" is "a"
 }
 
