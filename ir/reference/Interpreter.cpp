@@ -94,6 +94,13 @@ template <typename T> void append(RefTensor<T> &state, const RefTensor<T> &value
 }
 } // namespace
 
+template <typename T> int64_t Interpreter<T>::cachedTokens() const {
+  for (fr::StateOp state : module.getOps<fr::StateOp>())
+    if (auto it = states.find(state.getSymName().str()); it != states.end())
+      return it->second.shape[state.getAxis()];
+  return 0;
+}
+
 template <typename T>
 FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &inputs, const Request &request, Diagnostics &diags) {
   auto function = module.lookupSymbol<func::FuncOp>(name);
@@ -102,12 +109,7 @@ FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &
   RefContext<T> context{{}, params, diags};
 
   // P is the length of what is cached: the size of any state along its axis, 0 before the first call.
-  context.sizes["P"] = 0;
-  module.walk([&](fr::StateOp state) {
-    auto it = states.find(state.getSymName().str());
-    if (it != states.end())
-      context.sizes["P"] = it->second.shape[state.getAxis()];
-  });
+  context.sizes["P"] = cachedTokens();
 
   Block &body = function.getBody().front();
   DenseMap<Value, RefTensor<T>> values;

@@ -21,9 +21,11 @@ public:
   FailureOr<NamedTensors> run(llvm::StringRef function, const NamedTensors &inputs, const Request &request, Diagnostics &diags);
   /// Forgets all states: the next call starts a new text.
   void reset() { states.clear(); }
+  /// Tokens that the kv states hold.
+  int64_t cachedTokens() const;
 
 private:
-  mlir::ModuleOp module;
+  mutable mlir::ModuleOp module; ///< MLIR's handles are not const
   ParamReader &params;
   std::map<std::string, RefTensor<T>> states;
 };

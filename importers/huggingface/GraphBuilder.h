@@ -1,0 +1,138 @@
+// Walks the steps of a recipe and builds the graph. Blocks and primitive ops (blocks/) see it through BlockContext.
+#pragma once
+
+#include "importers/huggingface/Config.h"
+#include "importers/huggingface/Tensors.h"
+#include "ir/Fr.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+#include <optional>
+
+namespace flagrelease {
+
+class BlockContext;
+
+/// Turns one step into ops and returns its results (one for most). Problems are in the Diagnostics of the builder.
+using BlockFunction = FailureOr<llvm::SmallVector<mlir::Value>> (*)(BlockContext &);
+
+/// A kind of step with C++ behind it: a block or a primitive op.
+struct StepBlock {
+  const StepSchema *schema;
+  BlockFunction build;
+};
+/// All of them, in the order of blocks/Blocks.cpp.
+llvm::ArrayRef<StepBlock> importerBlocks();
+/// Their schemas and those that recipes use already and nothing builds yet.
+StepGrammar importerGrammar();
+
+class GraphBuilder {
+public:
+  GraphBuilder(mlir::ModuleOp module, const ModelRecipe &recipe, TensorTable &tensors, Diagnostics &diags);
+
+  /// Declares @main with the recipe's inputs and positions the builder in it.
+  LogicalResult begin(const Scope &scope);
+  /// Runs a list of steps on a stream. `stream` may be null at the start of the graph.
+  LogicalResult run(const StepList &steps, mlir::Value &stream, const Scope &scope, const std::string &at);
+  /// Returns from @main.
+  LogicalResult finish(llvm::ArrayRef<std::pair<std::string, mlir::Value>> outputs);
+
+  /// A value by name: bound by `out`, an id of this list or one around it, an input, or "stream".
+  mlir::Value lookup(StringRef name) const;
+  /// Taps that stand for hidden.0 … hidden.L.
+  const std::vector<std::string> &hiddenTaps() const { return hidden; }
+
+  // Used by blocks.
+  mlir::OpBuilder &ops() { return builder; }
+  mlir::Location loc() { return mlir::NameLoc::get(builder.getStringAttr(place)); }
+  Diagnostics &diagnostics() { return diags; }
+  mlir::Value input(StringRef name);
+  /// The tensor `name`, which must have these sizes; missing and wrong ones are reported and stood in for, so that all problems
+  /// appear in one run.
+  mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> sizes, const llvm::Twine &sizesFrom);
+  const CheckpointTensor *findTensor(const std::string &name) const { return tensors.find(name); }
+  /// Appends to a cache of this layer and returns all of it. `part` is "key" or "value".
+  mlir::Value appendState(StringRef part, mlir::Value value, int64_t axis);
+  int64_t layerIndex() const { return layer; }
+
+private:
+  friend class BlockContext;
+  struct Frame {
+    std::map<std::string, mlir::Value> ids;
+    bool top = false; ///< the recipe's own list: `hidden:` paths start here
+  };
+  LogicalResult runStep(const Step &step, mlir::Value &stream, const Scope &scope, const std::string &at);
+  FailureOr<llvm::SmallVector<mlir::Value>> dispatch(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  FailureOr<mlir::Value> residual(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  FailureOr<mlir::Value> repeat(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  FailureOr<mlir::Value> parallel(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  FailureOr<mlir::Value> choose(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  FailureOr<llvm::SmallVector<mlir::Value>> call(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  mlir::Value tap(const std::string &name, mlir::Value value);
+  LogicalResult runBody(const StepList &steps, mlir::Value &stream, const Scope &scope, const std::string &at, bool top = false);
+
+  mlir::ModuleOp module;
+  const ModelRecipe &recipe;
+  TensorTable &tensors;
+  Diagnostics &diags;
+  mlir::OpBuilder builder;
+  mlir::func::FuncOp function;
+  std::vector<Frame> frames;
+  std::map<std::string, mlir::Value> named, inputs;
+  std::map<std::string, std::vector<mlir::Value>> stacks;
+  std::vector<std::string> used; ///< logical names of tensors in order of use: taps are named by them
+  std::vector<std::string> hidden;
+  std::set<std::string> tapNames;
+  std::string place; ///< for locations
+  int64_t layer = -1, iterations = 0;
+  unsigned callDepth = 0;
+};
+
+/// "a.b" for the names "a.b.q.weight" and "a.b.k.weight"; a single name loses its last part.
+std::string commonPrefix(llvm::ArrayRef<std::string> names);
+
+/// What a block sees: its step, its operands and the builder.
+class BlockContext {
+public:
+  BlockContext(GraphBuilder &graph, const Step &step, const Scope &scope, const std::string &at, llvm::SmallVector<mlir::Value> operands)
+      : graph(graph), step(step), scope(scope), at(at), operands(std::move(operands)) {}
+
+  GraphBuilder &graph;
+  const Step &step;
+  const Scope &scope;
+  const std::string &at;
+  llvm::SmallVector<mlir::Value> operands;
+
+  mlir::Value x() const { return operands.front(); }
+  mlir::OpBuilder &ops() { return graph.ops(); }
+  mlir::Location loc() { return graph.loc(); }
+  Diagnostics &diags() { return graph.diagnostics(); }
+  /// Sizes of x, named.
+  DimExprs dims() const { return dimsOf(operands.front().getType()); }
+  /// The static last size of x.
+  int64_t width() const;
+
+  /// The tensor parameter's name with `at` in front: a module ("…q_proj") or a tensor. Empty if the parameter is absent.
+  FailureOr<std::string> tensorName(StringRef parameter);
+  FailureOr<std::string> tensorName(const Param &parameter);
+  /// An int parameter that is required by the schema. `least` guards against nonsense in config.json.
+  FailureOr<int64_t> integer(StringRef parameter, int64_t least = 1);
+  FailureOr<std::optional<int64_t>> optionalInteger(StringRef parameter);
+  FailureOr<std::optional<double>> optionalNumber(StringRef parameter);
+  FailureOr<double> number(StringRef parameter);
+  FailureOr<bool> flag(StringRef parameter, bool otherwise);
+  FailureOr<std::optional<std::string>> text(StringRef parameter);
+
+  /// x W^T (+ b): W is <module>.weight [outs, width of x].
+  FailureOr<mlir::Value> linear(mlir::Value x, const std::string &module, int64_t outs, bool bias, const llvm::Twine &sizesFrom);
+  mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> sizes, const llvm::Twine &sizesFrom) {
+    return graph.weight(name, sizes, sizesFrom);
+  }
+  mlir::Value reshape(mlir::Value value, llvm::ArrayRef<DimExpr> dims);
+  mlir::Value transpose(mlir::Value value, llvm::ArrayRef<int64_t> permutation);
+  mlir::FloatAttr real(double value) { return ops().getF64FloatAttr(value); }
+};
+
+} // namespace flagrelease

@@ -1,0 +1,182 @@
+#include "importers/huggingface/Import.h"
+
+#include "importers/huggingface/GraphBuilder.h"
+#include "text/Nearest.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace flagrelease;
+using namespace mlir;
+
+std::string flagrelease::architectureOf(const json::Object &config) {
+  const json::Value *list = config.find("architectures");
+  if (!list || !list->isArray() || list->array().empty() || !list->array().front().isString())
+    return "";
+  return list->array().front().string().str();
+}
+
+namespace {
+bool fileExists(const std::string &folder, StringRef name) {
+  llvm::SmallString<256> path(folder);
+  llvm::sys::path::append(path, name);
+  return llvm::sys::fs::exists(path);
+}
+
+/// DESIGN section 4: --task, else the architecture, else the files.
+FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig &config, const TensorTable &tensors, const std::string &folder,
+                                   const ImportOptions &options, Diagnostics &diags) {
+  std::vector<std::string> names;
+  for (const Task &task : recipe.tasks)
+    names.push_back(task.name);
+  if (!options.task.empty()) {
+    if (const Task *task = recipe.findTask(options.task))
+      return task;
+    return diags.error("--task", "recipe " + recipe.name + " has no task '" + options.task + "'" + nearestNote(options.task, llvm::ArrayRef<std::string>(names)),
+                       "it has: " + listed(names));
+  }
+  // sentence-transformers keeps its pooling in modules.json, whatever architecture the config names.
+  if (fileExists(folder, "modules.json"))
+    if (const Task *task = recipe.findTask("embedding"))
+      return task;
+  for (const Task &task : recipe.tasks)
+    for (const MatchEntry &entry : task.match)
+      if (matches(entry, config.raw, /*globs=*/true)) {
+        // An architecture says what the class was; a trunk without its head, and with no tie to stand in, is an encoder.
+        const json::Value *tied = config.values.find("tie_word_embeddings");
+        bool headless = task.name == "causal_lm" && !tensors.find("lm_head.weight") && tied && tied->isBool() && !tied->boolean();
+        if (const Task *embedding = recipe.findTask("embedding"); headless && embedding)
+          return embedding;
+        return &task;
+      }
+  if (const Task *embedding = recipe.findTask("embedding"))
+    return embedding;
+  return diags.error("config.json: architectures", "'" + architectureOf(config.raw) + "' says no task that recipe " + recipe.name + " has",
+                     "pass --task, one of: " + listed(names));
+}
+
+/// Every physical tensor is a weight and, as it is, a param: checkpoint formats print them all.
+void declareTensors(ModuleOp module, const Checkpoint &checkpoint) {
+  OpBuilder b(module.getBodyRegion());
+  Location unknown = b.getUnknownLoc();
+  auto table = b.create<fr::WeightsOp>(unknown, kSourceTable);
+  mlir::Block *weights = &table.getBody().emplaceBlock();
+  for (const CheckpointTensor &tensor : checkpoint.tensors) {
+    Location loc = NameLoc::get(b.getStringAttr(tensor.name));
+    auto type = RankedTensorType::get(tensor.shape, mlirType(tensor.type, b.getContext()));
+    OpBuilder::atBlockEnd(weights).create<fr::WeightOp>(loc, tensor.name, type, IntegerAttr());
+    auto param = b.create<fr::ParamOp>(loc, tensor.name, type, StringAttr());
+    OpBuilder inner(param.getBody());
+    param.getBody().emplaceBlock();
+    inner.setInsertionPointToEnd(&param.getBody().front());
+    auto path = SymbolRefAttr::get(b.getContext(), kSourceTable, {FlatSymbolRefAttr::get(b.getContext(), tensor.name)});
+    Value value = inner.create<fr::GetOp>(loc, type, path);
+    inner.create<fr::YieldOp>(loc, value);
+  }
+}
+} // namespace
+
+FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint, const RecipeSet &recipes, const ImportOptions &options,
+                                                   MLIRContext &context, Diagnostics &diags) {
+  context.loadDialect<fr::FrDialect, func::FuncDialect>();
+  FailureOr<json::Object> raw = readConfig(checkpoint.folder, diags);
+  if (failed(raw))
+    return failure();
+  FailureOr<const RecipeHead *> head = recipes.match(*raw, "config.json", diags);
+  if (failed(head))
+    return failure();
+  FailureOr<ModelRecipe> recipe = recipes.read((*head)->name, diags);
+  if (failed(recipe))
+    return failure();
+  for (const NotBuilt &part : recipe->notBuilt)
+    (void)diags.error(part.place.str(), "recipe " + recipe->name + " needs " + part.what + ", which is not built yet",
+                      "this family cannot be migrated with this version");
+  if (!recipe->notBuilt.empty())
+    return failure();
+  const ClassDefaults *defaults = nullptr;
+  if (!recipe->defaultsClass.empty()) {
+    Place from;
+    from.file = recipe->files.front().path;
+    FailureOr<const ClassDefaults *> found = recipes.defaultsOf(recipe->defaultsClass, from, diags);
+    if (failed(found))
+      return failure();
+    defaults = *found;
+  }
+  FailureOr<const InertKeys *> inert = recipes.inert(diags);
+  FailureOr<ModelConfig> config = normaliseConfig(*raw, defaults, recipe->defaultOverrides, diags);
+  if (failed(inert) || failed(config))
+    return failure();
+  checkConfigKeys(*config, *recipe, **inert, defaults, options.assumeInert, diags);
+
+  TensorTable tensors(checkpoint, *recipe);
+  FailureOr<const Task *> task = chooseTask(*recipe, *config, tensors, checkpoint.folder, options, diags);
+  if (failed(task))
+    return failure();
+
+  Scope configScope;
+  configScope.bindAll(config->values);
+  Scope scope(&configScope);
+  scope.bindLets(recipe->let);
+
+  Imported result;
+  result.module = ModuleOp::create(UnknownLoc::get(&context));
+  // Messages of op builders name ops; they become problems like all others.
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &message) {
+    std::string where = "graph";
+    if (auto named = dyn_cast<NameLoc>(message.getLocation()))
+      where = named.getName().str();
+    (void)diags.error(where, message.str(), "config.json and the tensors are of different models: restore both from one revision");
+  });
+  declareTensors(*result.module, checkpoint);
+  GraphBuilder graph(*result.module, *recipe, tensors, diags);
+  Value stream;
+  if (failed(graph.begin(scope)) || failed(graph.run(recipe->graph, stream, scope, "")))
+    return failure();
+
+  Scope taskScope(&scope);
+  for (const TaskOption &option : (*task)->options) {
+    auto given = options.taskValues.find(option.name);
+    if (given != options.taskValues.end()) {
+      taskScope.bind(option.name, json::Value(given->second));
+    } else if (option.otherwise) {
+      FailureOr<std::optional<json::Value>> value = option.otherwise->evalOptional(scope, diags);
+      if (failed(value))
+        return failure();
+      if (*value)
+        taskScope.bind(option.name, **value);
+    }
+  }
+  taskScope.bindLets((*task)->let);
+  if (failed(graph.run((*task)->body, stream, taskScope, "")))
+    return failure();
+  std::vector<std::pair<std::string, Value>> outputs;
+  for (const auto &[name, from] : (*task)->outputs) {
+    Value value = from == "stream" ? stream : graph.lookup(from);
+    if (!value)
+      return diags.error(recipe->files.front().path, "task " + (*task)->name + " has an output '" + name + "' of '" + from + "', which no step makes",
+                         "name an id or an `out:` of the recipe");
+    outputs.emplace_back(name, value);
+  }
+  if (outputs.empty())
+    outputs.emplace_back((*task)->name == "embedding" ? "sentence_embedding" : "logits", stream);
+  if (failed(graph.finish(outputs)))
+    return failure();
+
+  result.ignored = tensors.account(diags);
+  if (diags.hasErrors())
+    return failure();
+  if (failed(verify(*result.module)))
+    return failure();
+  result.module->walk([&](fr::RopeTableOp rope) {
+    result.lengthDependent |= rope.getKind() == fr::RopeKind::Dynamic || rope.getKind() == fr::RopeKind::Longrope;
+  });
+  result.recipe = recipe->name;
+  result.recipeFiles = recipe->files;
+  result.task = (*task)->name;
+  result.architecture = architectureOf(*raw);
+  result.config = config->values;
+  result.hidden = graph.hiddenTaps();
+  return result;
+}

@@ -1,0 +1,42 @@
+// Importer `huggingface`: a checkpoint folder in Hugging Face or ModelScope layout becomes an `fr` module. It reads config.json
+// and tensor headers; it decides nothing about the target.
+#pragma once
+
+#include "importers/huggingface/Config.h"
+#include "importers/huggingface/Tensors.h"
+#include "ir/Fr.h"
+#include "recipes/RecipeSet.h"
+#include "weights/Checkpoint.h"
+
+#include "mlir/IR/OwningOpRef.h"
+
+#include <map>
+
+namespace flagrelease {
+
+struct ImportOptions {
+  std::string task;                          ///< empty: by the architecture, else by the files
+  std::vector<std::string> assumeInert;      ///< config keys that the user vouches for
+  std::map<std::string, int64_t> taskValues; ///< values of task options, such as the token ids of a reranker
+};
+
+/// What the importer found, beside the module.
+struct Imported {
+  mlir::OwningOpRef<mlir::ModuleOp> module; ///< @main with states and taps; every physical tensor has a param
+  std::string recipe, task, architecture;
+  std::vector<RecipeText> recipeFiles;        ///< what was read, with its bytes: the manifest states digests
+  json::Object config;                        ///< normalised
+  std::vector<std::string> hidden;            ///< tap of hidden.0, hidden.1, …
+  std::vector<TensorTable::Ignored> ignored;  ///< tensors that the model does not use, with the recipe's reason
+  bool lengthDependent = false;               ///< rotary frequencies depend on the total length: cached and uncached runs differ
+  std::vector<std::string> notes;
+};
+
+/// The dialects that an import needs are loaded into `context`.
+FailureOr<Imported> importHuggingFace(const Checkpoint &checkpoint, const RecipeSet &recipes, const ImportOptions &options,
+                                      mlir::MLIRContext &context, Diagnostics &diags);
+
+/// The architecture that a config names: `architectures[0]`; empty if there is none.
+std::string architectureOf(const json::Object &config);
+
+} // namespace flagrelease

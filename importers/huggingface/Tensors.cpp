@@ -1,0 +1,78 @@
+#include "importers/huggingface/Tensors.h"
+
+#include "text/Nearest.h"
+
+#include "llvm/Support/GlobPattern.h"
+#include "llvm/Support/Regex.h"
+
+using namespace flagrelease;
+
+TensorTable::TensorTable(const Checkpoint &checkpoint, const ModelRecipe &recipe) : checkpoint(checkpoint), recipe(recipe) {
+  std::vector<llvm::Regex> patterns;
+  for (const Rename &rename : recipe.renames)
+    patterns.emplace_back(rename.pattern);
+  for (const CheckpointTensor &tensor : checkpoint.tensors) {
+    std::string name = tensor.name;
+    for (auto [pattern, rename] : llvm::zip(patterns, recipe.renames))
+      if (pattern.match(name))
+        name = pattern.sub(rename.to, name);
+    byLogical.try_emplace(name, &tensor);
+  }
+}
+
+const CheckpointTensor *TensorTable::find(StringRef logical) const {
+  auto look = [&](const llvm::Twine &name) -> const CheckpointTensor * {
+    auto it = byLogical.find(name.str());
+    return it == byLogical.end() ? nullptr : it->second;
+  };
+  if (const CheckpointTensor *tensor = look(logical))
+    return tensor;
+  for (const std::string &prefix : recipe.prefixes) {
+    if (prefix.empty())
+      continue;
+    StringRef shorter = logical;
+    if (shorter.consume_front(prefix))
+      if (const CheckpointTensor *tensor = look(shorter))
+        return tensor;
+    if (const CheckpointTensor *tensor = look(prefix + logical))
+      return tensor;
+  }
+  return nullptr;
+}
+
+std::vector<TensorTable::Ignored> TensorTable::account(Diagnostics &diags) const {
+  std::vector<Ignored> ignored;
+  std::vector<std::string> left;
+  std::vector<std::pair<llvm::GlobPattern, std::string>> globs;
+  for (const flagrelease::Ignored &entry : recipe.ignored) {
+    llvm::Expected<llvm::GlobPattern> glob = llvm::GlobPattern::create(entry.pattern);
+    if (glob)
+      globs.emplace_back(std::move(*glob), entry.reason);
+    else
+      llvm::consumeError(glob.takeError()); // the recipe reader has refused it
+  }
+  for (const CheckpointTensor &tensor : checkpoint.tensors) {
+    if (consumed.count(tensor.name))
+      continue;
+    auto match = llvm::find_if(globs, [&](const auto &glob) { return glob.first.match(tensor.name); });
+    if (match != globs.end())
+      ignored.push_back({tensor.name, match->second});
+    else
+      left.push_back(tensor.name);
+  }
+  if (!missingNames.empty()) {
+    std::vector<std::string> names(missingNames.begin(), missingNames.end());
+    std::vector<std::string> all;
+    for (const CheckpointTensor &tensor : checkpoint.tensors)
+      if (!consumed.count(tensor.name))
+        all.push_back(tensor.name);
+    (void)diags.error(names.front(), llvm::Twine(names.size()) + (names.size() == 1 ? " tensor is" : " tensors are") + " missing: " +
+                                   listed(names) + nearestNote(names.front(), llvm::ArrayRef<std::string>(all)),
+                "complete the download, or correct config.json");
+  }
+  if (!left.empty())
+    (void)diags.error(left.front(), llvm::Twine(left.size()) + (left.size() == 1 ? " tensor is" : " tensors are") + " left over: recipe " +
+                                  recipe.name + " uses none of " + listed(left),
+                "the checkpoint is another kind of model than config.json says, or the recipe must learn these tensors");
+  return ignored;
+}
