@@ -67,7 +67,6 @@ private:
       if (!other)
         return nullptr;
       base = *other;
-      base.aka.clear();
     }
     read(fields, file, base);
     fields.finish();

@@ -36,6 +36,17 @@ StringRef chipKindName(ChipKind kind) {
 bool Toolchain::computesIn(NumberFormat format) const { return llvm::is_contained(compute, format); }
 bool Toolchain::storesIn(NumberFormat format) const { return llvm::is_contained(stores, format); }
 
+bool ChipRecipe::isHost(StringRef machine) const { return llvm::is_contained(hostMachines, machine); }
+
+bool ChipRecipe::isShownBy(StringRef queryOutput) const {
+  for (const std::string &text : queryContains)
+    for (size_t at = queryOutput.find(text); at != StringRef::npos; at = queryOutput.find(text, at + 1))
+      // A longer name is another chip: 910B3 is not 910B32.
+      if (at + text.size() == queryOutput.size() || !llvm::isAlnum(queryOutput[at + text.size()]))
+        return true;
+  return false;
+}
+
 std::optional<double> ChipRecipe::memoryGib() const {
   if (!memory)
     return std::nullopt;
@@ -68,6 +79,13 @@ const ChipRecipe *ChipSet::find(StringRef nameOrAlias) const {
   auto alias = aliases.find(nameOrAlias.str());
   auto chip = chips.find(alias == aliases.end() ? nameOrAlias.str() : alias->second);
   return chip == chips.end() ? nullptr : &chip->second;
+}
+
+const ChipRecipe *ChipSet::ofHost(StringRef machine) const {
+  for (const auto &[name, chip] : chips)
+    if (chip.isHost(machine))
+      return &chip;
+  return nullptr;
 }
 
 std::vector<std::string> ChipSet::names() const {

@@ -107,6 +107,10 @@ struct ChipRecipe {
   RecipeFile file;
 
   bool isHostCpu() const { return !hostMachines.empty(); }
+  /// True if the host's processor is this chip; `machine` is what `uname -m` says.
+  bool isHost(StringRef machine) const;
+  /// True if the output of `query` shows this chip: one of its texts stands there and no letter or digit follows it.
+  bool isShownBy(StringRef queryOutput) const;
   /// GiB to plan with, or nothing: ask the host.
   std::optional<double> memoryGib() const;
   /// What is known about a number format; nothing if the recipe does not say.
@@ -126,6 +130,8 @@ public:
   const ChipRecipe *find(StringRef nameOrAlias) const;
   /// As find; an unknown name is a problem at `where` that names the nearest.
   FailureOr<const ChipRecipe *> get(StringRef nameOrAlias, StringRef where, Diagnostics &diags) const;
+  /// The chip that the host's processor is (`uname -m`); null if no recipe knows it.
+  const ChipRecipe *ofHost(StringRef machine) const;
   std::vector<std::string> names() const;
   const std::map<std::string, ChipRecipe> &all() const { return chips; }
 

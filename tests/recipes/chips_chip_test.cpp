@@ -65,6 +65,20 @@ TEST_CASE("what a planner asks of a chip") {
   CHECK(shipped().find("rk3588")->memory->shared);
 }
 
+TEST_CASE("a probe identifies a chip") {
+  CHECK(shipped().ofHost("x86_64")->name == "x86-64");
+  CHECK(shipped().ofHost("aarch64")->name == "arm64");
+  CHECK(shipped().ofHost("riscv64") == nullptr);
+  const ChipRecipe &npu = *shipped().find("ascend-910b3");
+  CHECK(npu.isShownBy("| 0     910B3               | OK            | 94.7 |"));
+  CHECK(npu.isShownBy("Ascend910B3"));
+  CHECK_FALSE(npu.isShownBy("| 0     910B32              | OK |"));
+  CHECK_FALSE(npu.isShownBy("| 0     910B2               | OK |"));
+  CHECK(npu.isShownBy("910B31 910B3"));
+  CHECK_FALSE(shipped().find("x86-64")->isShownBy("910B3"));
+  CHECK(shipped().find("nvidia-a100")->isShownBy("name, memory.total [MiB]\nNVIDIA A100-SXM4-80GB, 81920 MiB\n"));
+}
+
 TEST_CASE("compile commands are filled word by word") {
   const NamedShape inputs[] = {{"input_ids", {1, 512}}, {"attention_mask", {1, 512}}};
   const ChipRecipe &npu = *shipped().find("ascend-910b3");
