@@ -1,0 +1,30 @@
+// Which states a module has, who extends them, and how functions get arguments and results for them.
+#pragma once
+
+#include "ir/Fr.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace flagrelease {
+
+struct StateUse {
+  fr::StateOp state;
+  fr::StateAppendOp append;
+  mlir::func::FuncOp function;
+};
+
+/// The states that are appended to, ordered by layer, then key before value, then as used. Emits a diagnostic and fails on
+/// what no cache mode handles: a kind other than kv, a state appended to twice, or one inside a function that others call.
+mlir::FailureOr<llvm::SmallVector<StateUse>> findStates(mlir::ModuleOp module);
+
+/// A further argument or result of `function`, after the existing ones, with the name that users see.
+mlir::BlockArgument addArgument(mlir::func::FuncOp function, mlir::Type type, llvm::StringRef name);
+void addResult(mlir::func::FuncOp function, mlir::Value value, llvm::StringRef name);
+
+/// "past_key_values.3.key" for prefix "past_key_values".
+std::string stateName(llvm::StringRef prefix, fr::StateOp state);
+
+/// Erases the declarations.
+void eraseStates(mlir::ModuleOp module);
+
+} // namespace flagrelease
