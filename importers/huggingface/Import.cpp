@@ -98,7 +98,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   const ClassDefaults *defaults = nullptr;
   if (!recipe->defaultsClass.empty()) {
     Place from;
-    from.file = recipe->files.front().path;
+    from.file = std::make_shared<const std::string>(recipe->files.front());
     FailureOr<const ClassDefaults *> found = recipes.defaultsOf(recipe->defaultsClass, from, diags);
     if (failed(found))
       return failure();
@@ -155,7 +155,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   for (const auto &[name, from] : (*task)->outputs) {
     Value value = from == "stream" ? stream : graph.lookup(from);
     if (!value)
-      return diags.error(recipe->files.front().path, "task " + (*task)->name + " has an output '" + name + "' of '" + from + "', which no step makes",
+      return diags.error(recipe->files.front(), "task " + (*task)->name + " has an output '" + name + "' of '" + from + "', which no step makes",
                          "name an id or an `out:` of the recipe");
     outputs.emplace_back(name, value);
   }
@@ -173,7 +173,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     result.lengthDependent |= rope.getKind() == fr::RopeKind::Dynamic || rope.getKind() == fr::RopeKind::Longrope;
   });
   result.recipe = recipe->name;
-  result.recipeFiles = recipe->files;
+  result.recipeFiles = recipe->texts;
   result.task = (*task)->name;
   result.architecture = architectureOf(*raw);
   result.config = config->values;

@@ -2,7 +2,7 @@
 
 using namespace flagrelease;
 
-llvm::ArrayRef<Block> flagrelease::importerBlocks() {
+llvm::ArrayRef<StepBlock> flagrelease::importerBlocks() {
   static const StepBlock kBlocks[] = {
       {&kAttentionSchema, buildAttention},
       {&kChoiceScoreSchema, buildChoiceScore},
