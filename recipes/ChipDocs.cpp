@@ -64,13 +64,14 @@ std::string chipsMarkdown(const ChipSet &chips) {
     out += "| " + text(name) + " | " + text(llvm::join(chip.aka, ", ")) + " | " + text(chip.vendor) + " | " +
            text(chip.origin + " " + chipKindName(chip.kind).str()) + " | " + memoryText(chip) + " | " + dtypesText(chip) + " | " +
            peakText(chip) + " |\n";
-  out += "\n| chip | format | engine | operators | opset | computes in | stores | shapes | compiler |\n|---|---|---|---|---|---|---|---|---|\n";
+  out += "\n| chip | format | engine | operators | opset | computes in | stores | shapes | compiler "
+         "|\n|---|---|---|---|---|---|---|---|---|\n";
   for (const auto &[name, chip] : chips.all())
     for (const Toolchain &one : chip.toolchains)
       out += "| " + text(name) + " | " + one.format + " | " + text(one.engine) + " | " +
              (one.ops.empty() ? "the engine's own" : text(one.ops)) + " | " + (one.ops.empty() ? "" : one.opset.str()) + " | " +
-             formatsText(one.compute) + " | " + formatsText(one.stores) + " | " + (one.staticShapes ? "static" : "dynamic") + " | " +
-             (one.compile.empty() ? "" : text(one.compile.front())) + " |\n";
+             formatsText(one.compute) + " | " + formatsText(one.stores) + " | " + (one.staticShapes ? "static" : "dynamic") +
+             " | " + (one.compile.empty() ? "" : text(one.compile.front())) + " |\n";
   for (const auto &[name, chip] : chips.all()) {
     out += "\n### " + text(name) + "\n\n";
     for (const Toolchain &one : chip.toolchains)

@@ -13,9 +13,14 @@ static constexpr std::pair<llvm::StringLiteral, Support> kSupports[] = {{"native
                                                                         {"emulated", Support::Emulated},
                                                                         {"weight-only", Support::WeightOnly},
                                                                         {"none", Support::None}};
-static constexpr std::pair<llvm::StringLiteral, ChipKind> kKinds[] = {
-    {"host-cpu", ChipKind::HostCpu}, {"cloud", ChipKind::Cloud},   {"datacenter", ChipKind::Datacenter}, {"edge", ChipKind::Edge},
-    {"auto", ChipKind::Auto},        {"mobile", ChipKind::Mobile}, {"pc", ChipKind::Pc},                 {"mcu", ChipKind::Mcu}};
+static constexpr std::pair<llvm::StringLiteral, ChipKind> kKinds[] = {{"host-cpu", ChipKind::HostCpu},
+                                                                      {"cloud", ChipKind::Cloud},
+                                                                      {"datacenter", ChipKind::Datacenter},
+                                                                      {"edge", ChipKind::Edge},
+                                                                      {"auto", ChipKind::Auto},
+                                                                      {"mobile", ChipKind::Mobile},
+                                                                      {"pc", ChipKind::Pc},
+                                                                      {"mcu", ChipKind::Mcu}};
 static constexpr std::pair<llvm::StringLiteral, bool> kLinks[] = {{"allowed", true}, {"refused", false}};
 static constexpr std::pair<llvm::StringLiteral, int> kConfidences[] = {{"high", 2}, {"medium", 1}, {"low", 0}};
 static constexpr std::pair<llvm::StringLiteral, int> kFormats[] = {{"onnx", 0}, {"hf", 1}, {"gguf", 2}, {"native", 3}};
@@ -81,7 +86,8 @@ private:
     readVersion(fields);
     chip.name = fields.needText("name");
     if (const yaml::Node *name = fields.get("name"); name && chip.name != file.stem)
-      fields.error(*name, "'name' is '" + Twine(chip.name) + "', the file is " + file.stem + ".yaml", "name and file stem are the same");
+      fields.error(*name, "'name' is '" + Twine(chip.name) + "', the file is " + file.stem + ".yaml",
+                   "name and file stem are the same");
     else if (name && !isRecipeName(chip.name))
       fields.error(*name, "'" + Twine(chip.name) + "' is no name of a chip: lower-case letters, digits, '.', '-' and '_'");
     chip.aka = fields.texts("aka");
@@ -210,7 +216,8 @@ private:
   std::optional<NumberFormat> formatOfKey(const yaml::Entry &entry) {
     std::optional<NumberFormat> format = parseNumberFormat(entry.key);
     if (!format)
-      (void)diags.error(entry.place.str(), "unknown number format '" + Twine(entry.key) + "'" + nearestNote(entry.key, numberFormatNames()),
+      (void)diags.error(entry.place.str(),
+                        "unknown number format '" + Twine(entry.key) + "'" + nearestNote(entry.key, numberFormatNames()),
                         "known: " + Twine(listed(numberFormatNames(), 32)));
     return format;
   }
@@ -276,7 +283,8 @@ private:
         // Only what looks like a name: a script may hold braces of its own.
         const bool looksLikeOne = word.size() > 2 && llvm::all_of(word.drop_front().drop_back(), llvm::isAlpha);
         if (looksLikeOne && !llvm::is_contained(kPlaceholders, word))
-          fields.error(item, "unknown placeholder '" + Twine(word) + "'" + nearestNote(word, kPlaceholders), "known: {model} {out} {shapes} {soc}");
+          fields.error(item, "unknown placeholder '" + Twine(word) + "'" + nearestNote(word, kPlaceholders),
+                       "known: {model} {out} {shapes} {soc}");
       }
     }
     for (StringRef needed : {"{model}", "{out}"})

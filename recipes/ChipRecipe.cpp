@@ -10,25 +10,38 @@ namespace flagrelease {
 
 StringRef supportName(Support support) {
   switch (support) {
-  case Support::None: return "none";
-  case Support::WeightOnly: return "weight-only";
-  case Support::Emulated: return "emulated";
-  case Support::Optional: return "optional";
-  case Support::Native: return "native";
+  case Support::None:
+    return "none";
+  case Support::WeightOnly:
+    return "weight-only";
+  case Support::Emulated:
+    return "emulated";
+  case Support::Optional:
+    return "optional";
+  case Support::Native:
+    return "native";
   }
   llvm_unreachable("a support that is none");
 }
 
 StringRef chipKindName(ChipKind kind) {
   switch (kind) {
-  case ChipKind::HostCpu: return "host-cpu";
-  case ChipKind::Cloud: return "cloud";
-  case ChipKind::Datacenter: return "datacenter";
-  case ChipKind::Edge: return "edge";
-  case ChipKind::Auto: return "auto";
-  case ChipKind::Mobile: return "mobile";
-  case ChipKind::Pc: return "pc";
-  case ChipKind::Mcu: return "mcu";
+  case ChipKind::HostCpu:
+    return "host-cpu";
+  case ChipKind::Cloud:
+    return "cloud";
+  case ChipKind::Datacenter:
+    return "datacenter";
+  case ChipKind::Edge:
+    return "edge";
+  case ChipKind::Auto:
+    return "auto";
+  case ChipKind::Mobile:
+    return "mobile";
+  case ChipKind::Pc:
+    return "pc";
+  case ChipKind::Mcu:
+    return "mcu";
   }
   llvm_unreachable("a kind of chip that is none");
 }
@@ -113,8 +126,8 @@ LogicalResult checkToolchains(const ChipSet &chips, const OpTables &tables, Diag
         continue;
       FailureOr<const OpTable *> table = tables.get(one.ops, one.place.str(), diags);
       if (succeeded(table) && (*table)->vocabulary == OpVocabulary::Onnx && !(*table)->opset.contains(one.opset.first))
-        (void)diags.error(one.place.str(), "the toolchain reads opset " + Twine(one.opset.str()) + ", its operator table '" + one.ops +
-                                               "' speaks of " + (*table)->opset.str());
+        (void)diags.error(one.place.str(), "the toolchain reads opset " + Twine(one.opset.str()) + ", its operator table '" +
+                                               one.ops + "' speaks of " + (*table)->opset.str());
     }
   }
   return success(mark.clean());
@@ -135,7 +148,8 @@ static std::string spell(llvm::ArrayRef<NamedShape> inputs, const ShapeSpelling 
 std::vector<std::string> compileCommand(const ChipRecipe &chip, const Toolchain &toolchain, StringRef model, StringRef out,
                                         llvm::ArrayRef<NamedShape> inputs) {
   const std::string shapes = spell(inputs, toolchain.shapes);
-  const std::pair<StringRef, StringRef> values[] = {{"{model}", model}, {"{out}", out}, {"{soc}", chip.soc}, {"{shapes}", shapes}};
+  const std::pair<StringRef, StringRef> values[] = {
+      {"{model}", model}, {"{out}", out}, {"{soc}", chip.soc}, {"{shapes}", shapes}};
   std::vector<std::string> words;
   for (StringRef word : toolchain.compile) {
     // From left to right and never over what was put in: a file may be named {soc}.

@@ -1,8 +1,8 @@
 // Chip recipes (recipes/chips/*.yaml): what a chip is, and which toolchains take models to it (DESIGN section 5).
 //
-// Every figure names its source; what is unknown is absent. Commands are lists of argv words in which {model} {out} {shapes} {soc} are
-// replaced word by word; no shell sees them. {out} is a path without suffix: the command, or its compiler, adds the one that `artefact`
-// matches.
+// Every figure names its source; what is unknown is absent. Commands are lists of argv words in which {model} {out} {shapes}
+// {soc} are replaced word by word; no shell sees them. {out} is a path without suffix: the command, or its compiler, adds the one
+// that `artefact` matches.
 #pragma once
 
 #include "recipes/Fields.h"
@@ -35,10 +35,10 @@ struct ChipFormat {
 
 /// In GiB and GB/s (10^9 bytes per second) of one chip.
 struct ChipMemory {
-  std::optional<double> gib;       ///< what every part of this name has
-  std::optional<double> maxGib;    ///< the most a part can have; boards differ
+  std::optional<double> gib;    ///< what every part of this name has
+  std::optional<double> maxGib; ///< the most a part can have; boards differ
   std::optional<double> gbPerS;
-  bool shared = false;             ///< with the host's processor
+  bool shared = false; ///< with the host's processor
   std::vector<std::string> source;
 };
 
@@ -66,18 +66,18 @@ struct Toolchain {
   std::string ops;    ///< operator table; empty: the engine owns the graph, operators are not checked
   IntRange opset;     ///< of the default ONNX domain; meaningful with `ops`
   bool staticShapes = false;
-  bool linksAllowed = true;            ///< external data may lie in a file with more than one hard link
-  std::vector<NumberFormat> compute;   ///< what the graph may compute in, the preferred one first; empty: not known
-  std::vector<NumberFormat> stores;    ///< what weights may be stored in (a Cast follows); empty: not known
-  std::vector<std::string> loads;      ///< quantised checkpoint layouts that the engine loads
-  std::vector<std::string> compile;    ///< argv with placeholders; empty: the engine loads the artefact itself
+  bool linksAllowed = true;          ///< external data may lie in a file with more than one hard link
+  std::vector<NumberFormat> compute; ///< what the graph may compute in, the preferred one first; empty: not known
+  std::vector<NumberFormat> stores;  ///< what weights may be stored in (a Cast follows); empty: not known
+  std::vector<std::string> loads;    ///< quantised checkpoint layouts that the engine loads
+  std::vector<std::string> compile;  ///< argv with placeholders; empty: the engine loads the artefact itself
   ShapeSpelling shapes;
-  std::string artefact;                ///< glob of what the compiler (or the exporter) leaves
-  std::string visibleEnv;              ///< environment variable that selects devices
-  std::string triton;                  ///< back end of Triton for this chip
-  std::vector<std::string> limits;     ///< in words
+  std::string artefact;            ///< glob of what the compiler (or the exporter) leaves
+  std::string visibleEnv;          ///< environment variable that selects devices
+  std::string triton;              ///< back end of Triton for this chip
+  std::vector<std::string> limits; ///< in words
   std::vector<std::string> source;
-  bool shipped = true;                 ///< `compile` comes with the program; else it needs the user's permission
+  bool shipped = true; ///< `compile` comes with the program; else it needs the user's permission
   Place place;
 
   bool computesIn(NumberFormat format) const;
@@ -90,18 +90,18 @@ struct ChipRecipe {
   std::string vendor;
   std::string origin; ///< country code, or INT
   ChipKind kind = ChipKind::Cloud;
-  std::string soc;    ///< the toolchain's own name of the chip: {soc}
-  std::vector<std::string> hostMachines;   ///< the chip is the host's processor if `uname -m` is one of these
-  std::vector<std::string> queryContains;  ///< the chip is there if the output of `query` contains one of these
-  std::optional<ChipMemory> memory;        ///< absent for a host CPU: its memory is the host's
+  std::string soc;                        ///< the toolchain's own name of the chip: {soc}
+  std::vector<std::string> hostMachines;  ///< the chip is the host's processor if `uname -m` is one of these
+  std::vector<std::string> queryContains; ///< the chip is there if the output of `query` contains one of these
+  std::optional<ChipMemory> memory;       ///< absent for a host CPU: its memory is the host's
   std::vector<ChipFormat> dtypes;
   std::vector<std::string> dtypesSource;
   std::vector<ChipPeak> peak;
   bool peakMeasured = false; ///< else the vendor's rating
   std::vector<std::string> peakSource;
-  std::vector<Toolchain> toolchains;       ///< the preferred one first
-  std::vector<std::string> query;          ///< argv that shows the device
-  bool queryShipped = true;                ///< as Toolchain::shipped
+  std::vector<Toolchain> toolchains; ///< the preferred one first
+  std::vector<std::string> query;    ///< argv that shows the device
+  bool queryShipped = true;          ///< as Toolchain::shipped
   std::string confidence;
   std::vector<std::string> sources;
   RecipeFile file;

@@ -45,8 +45,9 @@ const yaml::Node *Fields::need(StringRef key) {
 static std::optional<std::string> asText(const yaml::Node &node, StringRef key, Diagnostics &diags) {
   if (node.isScalar() && !node.isNull() && !node.text.empty())
     return node.text;
-  (void)diags.error(node.place.str(), "'" + Twine(key) + "' must be a text" +
-                                          (node.isScalar() ? Twine(" that is not empty") : Twine(", found a ") + yaml::kindName(node.kind)));
+  (void)diags.error(node.place.str(),
+                    "'" + Twine(key) + "' must be a text" +
+                        (node.isScalar() ? Twine(" that is not empty") : Twine(", found a ") + yaml::kindName(node.kind)));
   return std::nullopt;
 }
 
@@ -89,7 +90,8 @@ std::optional<double> Fields::positive(StringRef key) {
   std::optional<double> value = node->asNumber();
   if (value && *value > 0 && *value <= 1e300)
     return value;
-  error(*node, "'" + Twine(key) + "' must be a number above 0" + (node->isScalar() ? ", found '" + node->text + "'" : std::string()));
+  error(*node,
+        "'" + Twine(key) + "' must be a number above 0" + (node->isScalar() ? ", found '" + node->text + "'" : std::string()));
   return std::nullopt;
 }
 
@@ -116,8 +118,9 @@ std::optional<NumberFormat> readFormat(const yaml::Node &node, StringRef key, Di
       return format;
   (void)diags.error(node.place.str(),
                     "'" + Twine(key) + "': " +
-                        (node.isScalar() ? "unknown number format '" + node.text + "'" + nearestNote(node.text, numberFormatNames())
-                                         : "expected a number format, found a " + yaml::kindName(node.kind).str()),
+                        (node.isScalar()
+                             ? "unknown number format '" + node.text + "'" + nearestNote(node.text, numberFormatNames())
+                             : "expected a number format, found a " + yaml::kindName(node.kind).str()),
                     "known: " + Twine(listed(numberFormatNames(), 32)));
   return std::nullopt;
 }
@@ -125,7 +128,8 @@ std::optional<NumberFormat> readFormat(const yaml::Node &node, StringRef key, Di
 std::vector<NumberFormat> readFormats(const yaml::Node &node, StringRef key, Diagnostics &diags) {
   std::vector<NumberFormat> formats;
   if (!node.isSequence()) {
-    (void)diags.error(node.place.str(), "'" + Twine(key) + "' must be a list of number formats, found a " + yaml::kindName(node.kind));
+    (void)diags.error(node.place.str(),
+                      "'" + Twine(key) + "' must be a list of number formats, found a " + yaml::kindName(node.kind));
     return formats;
   }
   for (const yaml::Node &item : node.items) {

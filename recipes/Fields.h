@@ -55,8 +55,7 @@ public:
   /// `[a, b]` with a <= b; `latest` for b is no upper end.
   std::optional<IntRange> range(StringRef key);
   /// One of the names in `table`; a problem names the nearest.
-  template <typename E, size_t N>
-  std::optional<E> choice(StringRef key, const std::pair<llvm::StringLiteral, E> (&table)[N]) {
+  template <typename E, size_t N> std::optional<E> choice(StringRef key, const std::pair<llvm::StringLiteral, E> (&table)[N]) {
     const yaml::Node *node = get(key);
     if (!node)
       return std::nullopt;

@@ -43,7 +43,8 @@ public:
     readVersion(fields);
     gate.name = fields.needText("name");
     if (const yaml::Node *name = fields.get("name"); name && gate.name != file.stem)
-      fields.error(*name, "'name' is '" + Twine(gate.name) + "', the file is " + file.stem + ".yaml", "name and file stem are the same");
+      fields.error(*name, "'name' is '" + Twine(gate.name) + "', the file is " + file.stem + ".yaml",
+                   "name and file stem are the same");
     gate.summary = fields.text("summary").value_or("");
     if (const yaml::Node *node = fields.need("accept"))
       readAccept(*node, gate);
@@ -167,9 +168,11 @@ private:
     std::optional<double> value = fields.positive(key);
     const yaml::Node *node = fields.get(key);
     if (value && *value > most)
-      fields.error(*node, "'" + Twine(key) + "' is at most " + Twine(static_cast<int64_t>(most)) + ", found '" + node->text + "'");
+      fields.error(*node,
+                   "'" + Twine(key) + "' is at most " + Twine(static_cast<int64_t>(most)) + ", found '" + node->text + "'");
     if (value && tier && *tier != needs)
-      fields.error(*node, "'" + Twine(key) + "' is a bound of tier " + tierName(needs) + ", this tolerance is of tier " + tierName(*tier));
+      fields.error(*node, "'" + Twine(key) + "' is a bound of tier " + tierName(needs) + ", this tolerance is of tier " +
+                              tierName(*tier));
     return value;
   }
 

@@ -1,5 +1,5 @@
-// Gates (recipes/gates/*.yaml, or the file of --gate): what a verdict needs. Which checks must have run, on what evidence, over which
-// cases, inside which tolerances, and where each tolerance comes from (DESIGN section 8).
+// Gates (recipes/gates/*.yaml, or the file of --gate): what a verdict needs. Which checks must have run, on what evidence, over
+// which cases, inside which tolerances, and where each tolerance comes from (DESIGN section 8).
 #pragma once
 
 #include "recipes/NumberFormat.h"
@@ -35,34 +35,34 @@ struct Tolerance {
   Tier tier = Tier::T1;
   NumberFormat compute = NumberFormat::FP32; ///< what the artefact computes in
   std::vector<std::string> schemes;          ///< how its weights are stored; empty: any scheme
-  std::optional<double> nmse;        ///< sum of squared differences over sum of squares of the reference, per output
-  std::optional<double> maxRelative; ///< largest difference over largest absolute value of the reference, per output
-  std::optional<double> cosine;      ///< smallest cosine of two rows
-  std::optional<double> kl;          ///< largest Kullback-Leibler divergence of two rows after softmax, in nats
-  std::optional<double> logprob;     ///< largest difference of a log-probability that both list
-  std::optional<double> agreement;   ///< smallest share of equal tokens
-  std::string from;                  ///< where the numbers come from
+  std::optional<double> nmse;                ///< sum of squared differences over sum of squares of the reference, per output
+  std::optional<double> maxRelative;         ///< largest difference over largest absolute value of the reference, per output
+  std::optional<double> cosine;              ///< smallest cosine of two rows
+  std::optional<double> kl;                  ///< largest Kullback-Leibler divergence of two rows after softmax, in nats
+  std::optional<double> logprob;             ///< largest difference of a log-probability that both list
+  std::optional<double> agreement;           ///< smallest share of equal tokens
+  std::string from;                          ///< where the numbers come from
   Place place;
 };
 
 struct GateCases {
   uint64_t seed = 0;
-  std::vector<int64_t> lengths;  ///< of prompts, cut to the model's maximum
+  std::vector<int64_t> lengths; ///< of prompts, cut to the model's maximum
   int64_t decodeSteps = 0;
   int64_t batchRows = 1;
   bool padLeft = false;
   bool padRight = false;
-  int64_t lastPositions = 0;     ///< heads are evaluated at the last n positions of a prompt
-  int64_t seededPositions = 0;   ///< and at n seeded ones
-  double budgetSeconds = 0;      ///< for what is not required
+  int64_t lastPositions = 0;   ///< heads are evaluated at the last n positions of a prompt
+  int64_t seededPositions = 0; ///< and at n seeded ones
+  double budgetSeconds = 0;    ///< for what is not required
 };
 
 /// What makes a run ANOMALOUS, whatever its distances say.
 struct GateAnomalies {
-  bool nonFinite = true;             ///< NaN or infinity where the reference has a number
-  double constantSpread = 0;         ///< a row whose largest minus smallest value is at most this share of its largest magnitude, …
-  double referenceSpread = 0;        ///< … while the reference's row spreads at least this share
-  bool repeatDiffers = true;         ///< the same input twice gives other bits, on a device that claims to be deterministic
+  bool nonFinite = true;      ///< NaN or infinity where the reference has a number
+  double constantSpread = 0;  ///< a row whose largest minus smallest value is at most this share of its largest magnitude, …
+  double referenceSpread = 0; ///< … while the reference's row spreads at least this share
+  bool repeatDiffers = true;  ///< the same input twice gives other bits, on a device that claims to be deterministic
   /// A device that must round (it computes in less than the reference) and yet agrees better than this NMSE did not compute.
   std::optional<double> implausibleNmse;
 };
@@ -87,7 +87,8 @@ struct Gate {
   const Tolerance *tolerance(Tier tier, NumberFormat compute, StringRef scheme) const;
 };
 
-/// Reads one gate file: recipes/gates/default.yaml, or that of --gate. `schemes` are the known names: a tolerance for another one is a problem.
+/// Reads one gate file: recipes/gates/default.yaml, or that of --gate. `schemes` are the known names: a tolerance for another one
+/// is a problem.
 FailureOr<Gate> readGate(StringRef path, llvm::ArrayRef<std::string> schemes, Diagnostics &diags);
 
 } // namespace flagrelease

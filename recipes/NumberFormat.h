@@ -13,10 +13,30 @@
 namespace flagrelease {
 
 enum class NumberFormat : uint8_t {
-  FP64, FP32, TF32, FP16, BF16,
+  FP64,
+  FP32,
+  TF32,
+  FP16,
+  BF16,
   FP8, ///< any 8-bit float: a chip's own table says no more
-  FP8E4M3FN, FP8E4M3FNUZ, FP8E5M2, FP8E5M2FNUZ, FP8E8M0, FP4E2M1,
-  Int64, Int32, Int16, Int8, Int4, UInt64, UInt32, UInt16, UInt8, UInt4, Bool, String,
+  FP8E4M3FN,
+  FP8E4M3FNUZ,
+  FP8E5M2,
+  FP8E5M2FNUZ,
+  FP8E8M0,
+  FP4E2M1,
+  Int64,
+  Int32,
+  Int16,
+  Int8,
+  Int4,
+  UInt64,
+  UInt32,
+  UInt16,
+  UInt8,
+  UInt4,
+  Bool,
+  String,
 };
 
 /// "fp32", "bf16", "fp8e4m3fn", "int64", "bool", "string": as written in recipes.

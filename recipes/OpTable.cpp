@@ -9,20 +9,28 @@ namespace flagrelease {
 
 StringRef opVerdictName(OpVerdict verdict) {
   switch (verdict) {
-  case OpVerdict::Unsupported: return "unsupported";
-  case OpVerdict::Unknown: return "unknown";
-  case OpVerdict::Listed: return "listed";
-  case OpVerdict::Native: return "native";
-  case OpVerdict::Executed: return "executed";
+  case OpVerdict::Unsupported:
+    return "unsupported";
+  case OpVerdict::Unknown:
+    return "unknown";
+  case OpVerdict::Listed:
+    return "listed";
+  case OpVerdict::Native:
+    return "native";
+  case OpVerdict::Executed:
+    return "executed";
   }
   llvm_unreachable("a verdict that is none");
 }
 
 StringRef opVocabularyName(OpVocabulary vocabulary) {
   switch (vocabulary) {
-  case OpVocabulary::Onnx: return "onnx";
-  case OpVocabulary::Aten: return "aten";
-  case OpVocabulary::Ggml: return "ggml";
+  case OpVocabulary::Onnx:
+    return "onnx";
+  case OpVocabulary::Aten:
+    return "aten";
+  case OpVocabulary::Ggml:
+    return "ggml";
   }
   llvm_unreachable("a vocabulary that is none");
 }
@@ -43,7 +51,8 @@ static std::string namesOf(llvm::ArrayRef<NumberFormat> formats) {
 }
 
 /// The type that an entry's dtypes speak of, if the caller knows it.
-static std::optional<NumberFormat> decidingType(int operand, llvm::ArrayRef<NumberFormat> operands, llvm::ArrayRef<NumberFormat> results) {
+static std::optional<NumberFormat> decidingType(int operand, llvm::ArrayRef<NumberFormat> operands,
+                                                llvm::ArrayRef<NumberFormat> results) {
   if (operand < 0)
     return results.empty() ? std::nullopt : std::optional(results.front());
   if (static_cast<size_t>(operand) < operands.size())
@@ -61,7 +70,8 @@ static std::optional<OpLookup> fromEvidence(const OpTable &table, llvm::ArrayRef
     const bool compared = type ? has(seen.compared, *type) : !seen.compared.empty();
     const bool ran = type ? has(seen.ran, *type) : !seen.ran.empty();
     if (compared || ran)
-      return OpLookup{OpVerdict::Executed, "executed with " + table.engine + (compared ? ", numbers compared" : ", numbers not compared"), ""};
+      return OpLookup{OpVerdict::Executed,
+                      "executed with " + table.engine + (compared ? ", numbers compared" : ", numbers not compared"), ""};
     if (type && has(seen.refused, *type))
       return OpLookup{OpVerdict::Unsupported, "tried with " + table.engine + (seen.error.empty() ? "" : ": " + seen.error), ""};
   }
@@ -83,12 +93,14 @@ OpLookup OpTable::lookup(StringRef domain, StringRef op, int64_t graphOpset, llv
       return *answer;
     }
   if (ownDomain && !opset.contains(graphOpset))
-    return {OpVerdict::Unsupported, toolchain + " reads opset " + opset.str() + ", the graph imports " + std::to_string(graphOpset), limits};
+    return {OpVerdict::Unsupported,
+            toolchain + " reads opset " + opset.str() + ", the graph imports " + std::to_string(graphOpset), limits};
   if (unsupported.contains(key))
     return {OpVerdict::Unsupported, toolchain + " names it as not supported", ""};
   if (!found) {
     if (notFound.contains(key))
-      return {OpVerdict::Unknown, "looked for in the sources of " + toolchain + " and not found, which is no proof: " + closedBecause, ""};
+      return {OpVerdict::Unknown,
+              "looked for in the sources of " + toolchain + " and not found, which is no proof: " + closedBecause, ""};
     if (closed)
       return {OpVerdict::Unsupported, "not among the operators of " + toolchain + " (" + closedBecause + ")", ""};
     return {OpVerdict::Unknown, "not in the table of " + toolchain + ", which is open: " + closedBecause, ""};
@@ -97,7 +109,8 @@ OpLookup OpTable::lookup(StringRef domain, StringRef op, int64_t graphOpset, llv
   if (found->verdict == OpVerdict::Unsupported)
     return {OpVerdict::Unsupported, word, limits};
   if (!found->opset.contains(graphOpset))
-    return {OpVerdict::Unsupported, "taken in opset " + found->opset.str() + ", the graph imports " + std::to_string(graphOpset), limits};
+    return {OpVerdict::Unsupported, "taken in opset " + found->opset.str() + ", the graph imports " + std::to_string(graphOpset),
+            limits};
   if (type && !found->dtypes.empty() && !has(found->dtypes, *type))
     return {OpVerdict::Unsupported, numberFormatName(*type).str() + " is not among its types: " + namesOf(found->dtypes), limits};
   if (found->verdict == OpVerdict::Native && !found->dtypes.empty() && !type)
@@ -121,7 +134,8 @@ FailureOr<const OpTable *> OpTables::get(StringRef name, StringRef where, Diagno
   if (const OpTable *table = find(name))
     return table;
   std::vector<std::string> known = names();
-  return diags.error(where, "unknown operator table '" + Twine(name) + "'" + nearestNote(name, known), "known: " + Twine(listed(known)));
+  return diags.error(where, "unknown operator table '" + Twine(name) + "'" + nearestNote(name, known),
+                     "known: " + Twine(listed(known)));
 }
 
 } // namespace flagrelease

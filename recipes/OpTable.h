@@ -1,7 +1,7 @@
 // Operator tables: which operators a toolchain takes, on whose word, and what to say when it does not.
 //
-// A table is up to three files of recipes/ops/: NAME.yaml (generated from the toolchain's own list), NAME.corrections.yaml (what is
-// known better, each entry with a reason) and NAME.executed.yaml (what was seen to run, with the engine's version).
+// A table is up to three files of recipes/ops/: NAME.yaml (generated from the toolchain's own list), NAME.corrections.yaml (what
+// is known better, each entry with a reason) and NAME.executed.yaml (what was seen to run, with the engine's version).
 #pragma once
 
 #include "recipes/Fields.h"
@@ -40,9 +40,9 @@ struct OpEntry {
   IntRange opset;                   ///< of the domain's opset that a graph imports
   std::vector<NumberFormat> dtypes; ///< empty: the source does not say
   OpVerdict verdict = OpVerdict::Listed;
-  int operand = 0;                  ///< whose element type `dtypes` speaks of; -1: the first result's
+  int operand = 0; ///< whose element type `dtypes` speaks of; -1: the first result's
   std::string limits;
-  std::string because;              ///< of a correction
+  std::string because; ///< of a correction
 };
 
 /// What was seen to run, or to be refused, over a range of opsets.
@@ -63,11 +63,12 @@ public:
   std::string closedBecause; ///< why it does, or does not
   IntRange opset;            ///< of the default domain, as the source states it
   std::vector<std::string> sources;
-  std::string engine;        ///< that `evidence` was gathered with; empty without evidence
+  std::string engine; ///< that `evidence` was gathered with; empty without evidence
   std::vector<RecipeFile> files;
 
-  /// What the toolchain does with an operator. `domain` is "" (or "ai.onnx") for ONNX's own; `opset` is the version of that domain
-  /// that the graph imports; `operands` are the element types of the operands in order (`results` likewise), as far as known.
+  /// What the toolchain does with an operator. `domain` is "" (or "ai.onnx") for ONNX's own; `opset` is the version of that
+  /// domain that the graph imports; `operands` are the element types of the operands in order (`results` likewise), as far as
+  /// known.
   OpLookup lookup(StringRef domain, StringRef op, int64_t opset, llvm::ArrayRef<NumberFormat> operands,
                   llvm::ArrayRef<NumberFormat> results = {}) const;
 

@@ -34,7 +34,8 @@ static bool checkKey(const yaml::Entry &entry, Diagnostics &diags) {
   return false;
 }
 
-static void readNames(const yaml::Node *node, StringRef key, const OpTable &table, llvm::StringMap<char> &names, Diagnostics &diags) {
+static void readNames(const yaml::Node *node, StringRef key, const OpTable &table, llvm::StringMap<char> &names,
+                      Diagnostics &diags) {
   if (!node)
     return;
   if (!node->isSequence())
@@ -54,7 +55,8 @@ static void readTable(RecipeFile file, OpTable &table, Diagnostics &diags) {
   readVersion(fields);
   table.name = fields.needText("name");
   if (const yaml::Node *name = fields.get("name"); name && table.name != file.stem)
-    fields.error(*name, "'name' is '" + Twine(table.name) + "', the file is " + file.stem + ".yaml", "name and file stem are the same");
+    fields.error(*name, "'name' is '" + Twine(table.name) + "', the file is " + file.stem + ".yaml",
+                 "name and file stem are the same");
   table.toolchain = fields.needText("toolchain");
   fields.need("vocabulary");
   table.vocabulary = fields.choice("vocabulary", kVocabularies).value_or(OpVocabulary::Onnx);
@@ -168,7 +170,8 @@ static void readEvidence(RecipeFile file, OpTable &table, Diagnostics &diags) {
       seen.error = one.text("error").value_or("");
       one.finish();
       if (item.isMapping() && seen.compared.empty() && seen.ran.empty() && seen.refused.empty())
-        (void)diags.error(item.place.str(), "an entry of '" + Twine(entry.key) + "' says nothing: it needs compared, ran or refused");
+        (void)diags.error(item.place.str(),
+                          "an entry of '" + Twine(entry.key) + "' says nothing: it needs compared, ran or refused");
       table.evidence[entry.key].push_back(std::move(seen));
     }
   }

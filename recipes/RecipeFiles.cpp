@@ -38,10 +38,11 @@ static std::error_code list(StringRef folder, bool shipped, std::map<std::string
 FailureOr<std::vector<RecipePath>> recipeFilesIn(StringRef folder, StringRef extra, Diagnostics &diags) {
   std::map<std::string, RecipePath> found;
   if (std::error_code error = list(folder, true, found))
-    return diags.error(folder, "cannot list the folder: " + error.message(), "it should hold the recipes that come with the program",
-                       Cause::Environment);
+    return diags.error(folder, "cannot list the folder: " + error.message(),
+                       "it should hold the recipes that come with the program", Cause::Environment);
   if (found.empty())
-    return diags.error(folder, "holds no .yaml file", "it should hold the recipes that come with the program", Cause::Environment);
+    return diags.error(folder, "holds no .yaml file", "it should hold the recipes that come with the program",
+                       Cause::Environment);
   if (!extra.empty())
     if (std::error_code error = list(extra, false, found); error && error != std::errc::no_such_file_or_directory)
       return diags.error(extra, "cannot list the folder: " + error.message());

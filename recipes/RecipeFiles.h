@@ -1,5 +1,5 @@
-// The files of a recipe folder: found by name in a fixed order, read bounded, parsed, and kept with their bytes, because reports and
-// manifests state the digest of every recipe that was used.
+// The files of a recipe folder: found by name in a fixed order, read bounded, parsed, and kept with their bytes, because reports
+// and manifests state the digest of every recipe that was used.
 #pragma once
 
 #include "text/Diagnostics.h"
@@ -26,8 +26,8 @@ struct RecipeFile {
 /// Reads and parses one file of at most 4 MiB.
 FailureOr<RecipeFile> readRecipeFile(const RecipePath &path, Diagnostics &diags);
 
-/// The `.yaml` files of a folder, sorted by name. A missing folder, or one without such a file, is a problem. `extra` (empty, or a
-/// folder of the same layout that may be missing) adds files and replaces those of the same name.
+/// The `.yaml` files of a folder, sorted by name. A missing folder, or one without such a file, is a problem. `extra` (empty, or
+/// a folder of the same layout that may be missing) adds files and replaces those of the same name.
 FailureOr<std::vector<RecipePath>> recipeFilesIn(StringRef folder, StringRef extra, Diagnostics &diags);
 
 /// The file name without folder and `.yaml`.

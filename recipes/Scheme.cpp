@@ -24,7 +24,8 @@ static void readStorage(const yaml::Node &node, Scheme &scheme, Diagnostics &dia
     std::optional<NumberFormat> format = readFormat(*dtype, "dtype", diags);
     scheme.dtype = format ? dtypeOf(*format) : std::nullopt;
     if (format && !(scheme.dtype && *scheme.dtype <= DType::BF16))
-      fields.error(*dtype, "'dtype' is '" + Twine(dtype->text) + "'; weights are stored plainly as fp64, fp32, fp16 or bf16, or as 'source'");
+      fields.error(*dtype, "'dtype' is '" + Twine(dtype->text) +
+                               "'; weights are stored plainly as fp64, fp32, fp16 or bf16, or as 'source'");
   }
   fields.finish();
 }
@@ -34,7 +35,8 @@ static void readScheme(RecipeFile file, Scheme &scheme, Diagnostics &diags) {
   readVersion(fields);
   scheme.name = fields.needText("name");
   if (const yaml::Node *name = fields.get("name"); name && scheme.name != file.stem)
-    fields.error(*name, "'name' is '" + Twine(scheme.name) + "', the file is " + file.stem + ".yaml", "name and file stem are the same");
+    fields.error(*name, "'name' is '" + Twine(scheme.name) + "', the file is " + file.stem + ".yaml",
+                 "name and file stem are the same");
   scheme.summary = fields.needText("summary");
   if (const yaml::Node *storage = fields.need("storage"))
     readStorage(*storage, scheme, diags);
@@ -76,7 +78,8 @@ FailureOr<const Scheme *> Schemes::get(StringRef name, StringRef where, Diagnost
   if (const Scheme *scheme = find(name))
     return scheme;
   std::vector<std::string> known = names();
-  return diags.error(where, "unknown scheme '" + Twine(name) + "'" + nearestNote(name, known), "known: " + Twine(listed(known, 24)));
+  return diags.error(where, "unknown scheme '" + Twine(name) + "'" + nearestNote(name, known),
+                     "known: " + Twine(listed(known, 24)));
 }
 
 } // namespace flagrelease

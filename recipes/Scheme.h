@@ -24,7 +24,7 @@ StringRef onLossName(OnLoss rule);
 struct Scheme {
   std::string name;
   std::string summary;
-  std::optional<DType> dtype; ///< of stored weights; nothing: as the source stores them
+  std::optional<DType> dtype;        ///< of stored weights; nothing: as the source stores them
   OnLoss overflow = OnLoss::Refuse;  ///< finite becomes infinite
   OnLoss underflow = OnLoss::Report; ///< not zero becomes zero
   RecipeFile file;

@@ -11,8 +11,8 @@ namespace flagrelease {
 
 class TargetRecipes {
 public:
-  /// Reads `folder`/chips, /ops and /schemes; `extra` (empty, or the folder of --recipes) adds files and replaces those of the same
-  /// name. Toolchains must name tables that exist.
+  /// Reads `folder`/chips, /ops and /schemes; `extra` (empty, or the folder of --recipes) adds files and replaces those of the
+  /// same name. Toolchains must name tables that exist.
   static FailureOr<TargetRecipes> load(StringRef folder, StringRef extra, Diagnostics &diags);
 
   /// A gate by the name of a file of gates/, or by a path (anything with a `/`, or that ends in `.yaml`).

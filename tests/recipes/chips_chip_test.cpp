@@ -103,12 +103,13 @@ TEST_CASE("an unknown chip names the nearest") {
 
 TEST_CASE("the Markdown page has every chip, toolchain and source") {
   const std::string page = chipsMarkdown(shipped());
-  for (StringRef part : {"| 64 GiB, 1600 GB/s |", "up to 32 GiB, shared", "the host's", "ascend\\_atc", "fp32 82.9, bf16 304.3, fp16 313.2, int8 608.6 (measured)",
-                         "### nvidia", "static"})
+  for (StringRef part : {"| 64 GiB, 1600 GB/s |", "up to 32 GiB, shared", "the host's", "ascend\\_atc",
+                         "fp32 82.9, bf16 304.3, fp16 313.2, int8 608.6 (measured)", "### nvidia", "static"})
     CHECK(StringRef(page).contains(part));
 }
 
-static const std::string kTail = "vendor: v\nclass: {origin: CN, kind: cloud}\nsoc: S\nidentify: {query_contains: [S]}\nquery: [q]\nconfidence: low\nsources: [A, B]\n";
+static const std::string kTail = "vendor: v\nclass: {origin: CN, kind: cloud}\nsoc: S\nidentify: {query_contains: [S]}\nquery: "
+                                 "[q]\nconfidence: low\nsources: [A, B]\n";
 static const std::string kMemory = "memory: {gib: 8, src: [1]}\n";
 static const std::string kDtypes = "dtypes: {fp16: native, src: [2]}\n";
 static const std::string kTools = "toolchains: [{format: hf, engine: e, src: [1]}]\n";
@@ -120,43 +121,63 @@ TEST_CASE("what is wrong in a chip is said where it stands") {
     const char *message;
   };
   const Row rows[] = {
-      {kHead + "vender: v\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:1: unknown key 'vender' in a chip, nearest known: vendor"},
+      {kHead + "vender: v\n" + kTail + kMemory + kDtypes + kTools,
+       "c.yaml:3:1: unknown key 'vender' in a chip, nearest known: vendor"},
       {"recipe: 1\nname: d\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:2:7: 'name' is 'd', the file is c.yaml"},
       {"recipe: 1\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:1:1: a chip lacks the key 'name'"},
       {"recipe: 7\nname: c\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:1:9: 'recipe' must be 1, found '7'"},
       {kHead + kTail + "memory: {gib: 8}\n" + kDtypes + kTools, "c.yaml:10:9: figures without a source"},
       {kHead + kTail + "memory: {gib: 8, src: [3]}\n" + kDtypes + kTools, "c.yaml:10:24: 'src' names source '3', there are 2"},
-      {kHead + kTail + "memory: {gib: 8, src: []}\n" + kDtypes + kTools, "c.yaml:10:23: 'src' must be a list of numbers that count the entries of 'sources' from 1"},
-      {kHead + kTail + "memory: {gib: -8, src: [1]}\n" + kDtypes + kTools, "c.yaml:10:15: 'gib' must be a number above 0, found '-8'"},
-      {kHead + kTail + "memory: {gib: \"8\", src: [1]}\n" + kDtypes + kTools, "c.yaml:10:15: 'gib' must be a number above 0, found '8'"},
-      {kHead + kTail + "memory: {gib: 8, max_gib: 9, src: [1]}\n" + kDtypes + kTools, "c.yaml:10:9: 'memory' needs either 'gib' or 'max_gib'"},
+      {kHead + kTail + "memory: {gib: 8, src: []}\n" + kDtypes + kTools,
+       "c.yaml:10:23: 'src' must be a list of numbers that count the entries of 'sources' from 1"},
+      {kHead + kTail + "memory: {gib: -8, src: [1]}\n" + kDtypes + kTools,
+       "c.yaml:10:15: 'gib' must be a number above 0, found '-8'"},
+      {kHead + kTail + "memory: {gib: \"8\", src: [1]}\n" + kDtypes + kTools,
+       "c.yaml:10:15: 'gib' must be a number above 0, found '8'"},
+      {kHead + kTail + "memory: {gib: 8, max_gib: 9, src: [1]}\n" + kDtypes + kTools,
+       "c.yaml:10:9: 'memory' needs either 'gib' or 'max_gib'"},
       {kHead + kTail + kDtypes + kTools, "c.yaml:1:1: a chip lacks the key 'memory'"},
-      {kHead + kTail + kMemory + "dtypes: {fp17: native, src: [1]}\n" + kTools, "c.yaml:11:10: unknown number format 'fp17', nearest known: "},
-      {kHead + kTail + kMemory + "dtypes: {fp16: nativ, src: [1]}\n" + kTools, "c.yaml:11:16: 'fp16': unknown value 'nativ', nearest known: native"},
+      {kHead + kTail + kMemory + "dtypes: {fp17: native, src: [1]}\n" + kTools,
+       "c.yaml:11:10: unknown number format 'fp17', nearest known: "},
+      {kHead + kTail + kMemory + "dtypes: {fp16: nativ, src: [1]}\n" + kTools,
+       "c.yaml:11:16: 'fp16': unknown value 'nativ', nearest known: native"},
       {kHead + kTail + kMemory + "dtypes: {fp16: native}\n" + kTools, "c.yaml:11:9: figures without a source"},
       {kHead + kTail + kMemory + kDtypes + "peak: {fp16: 3}\n" + kTools, "c.yaml:12:7: figures without a source"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: []\n", "c.yaml:12:13: 'toolchains' must be a list with at least one toolchain"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hff, engine: e, src: [1]}]\n", "c.yaml:12:23: 'format': unknown value 'hff', nearest known: hf"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hf, src: [1]}]\n", "c.yaml:12:14: a toolchain lacks the key 'engine'"},
+      {kHead + kTail + kMemory + kDtypes + "toolchains: []\n",
+       "c.yaml:12:13: 'toolchains' must be a list with at least one toolchain"},
+      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hff, engine: e, src: [1]}]\n",
+       "c.yaml:12:23: 'format': unknown value 'hff', nearest known: hf"},
+      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hf, src: [1]}]\n",
+       "c.yaml:12:14: a toolchain lacks the key 'engine'"},
       {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hf, engine: e}]\n", "c.yaml:12:14: figures without a source"},
       {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hf, engine: e, src: [1], static_shapes: yes}]\n", "c.yaml:12:"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: onnx, engine: e, ops: t, src: [1]}]\n", "c.yaml:12:14: a toolchain lacks the key 'opset'"},
+      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: onnx, engine: e, ops: t, src: [1]}]\n",
+       "c.yaml:12:14: a toolchain lacks the key 'opset'"},
       {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: onnx, engine: e, src: [1], links: no way}]\n",
        "c.yaml:12:57: 'links': unknown value 'no way'"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: onnx, engine: e, src: [1], artefact: \"*.x\", compile: [cc, \"{modell}\", \"{model}\", \"{out}\"]}]\n",
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: onnx, engine: e, src: [1], artefact: \"*.x\", compile: [cc, \"{modell}\", \"{model}\", "
+           "\"{out}\"]}]\n",
        "c.yaml:12:81: unknown placeholder '{modell}', nearest known: {model}"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: onnx, engine: e, src: [1], artefact: \"*.x\", compile: [cc, \"{model}\"]}]\n",
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: onnx, engine: e, src: [1], artefact: \"*.x\", compile: [cc, \"{model}\"]}]\n",
        "c.yaml:12:76: 'compile' lacks {out}"},
-      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: onnx, engine: e, src: [1], compile: [cc, \"{model}\", \"{out}\"]}]\n",
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: onnx, engine: e, src: [1], compile: [cc, \"{model}\", \"{out}\"]}]\n",
        "c.yaml:12:59: a toolchain with 'compile' needs 'artefact', the glob of what the command leaves"},
       {kHead + "like: d\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:7: 'like' names no other chip: 'd'"},
       {kHead + "aka: [c]\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:7: the alias 'c' is the name of a chip"},
       {kHead + "aka: [x, x]\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:10: the alias 'x' is taken by c"},
       {kHead + "vendor: v\nvendor: w\n", "c.yaml:4:1: "},
       {"- recipe\n", "c.yaml:1:1: expected a mapping (a chip), found a sequence"},
-      {kHead + "vendor: v\nclass: {origin: CN, kind: host-cpu}\nsoc: S\nidentify: {query_contains: [S]}\nquery: [q]\nconfidence: low\nsources: [A, B]\n" + kMemory + kDtypes + kTools,
+      {kHead +
+           "vendor: v\nclass: {origin: CN, kind: host-cpu}\nsoc: S\nidentify: {query_contains: [S]}\nquery: [q]\nconfidence: "
+           "low\nsources: [A, B]\n" +
+           kMemory + kDtypes + kTools,
        "c.yaml:1:1: a chip of kind host-cpu is identified by 'host', and only such a chip is"},
-      {kHead + "vendor: v\nclass: {origin: CN, kind: cloud}\nsoc: S\nidentify: {}\nquery: [q]\nconfidence: low\nsources: [A, B]\n" + kMemory + kDtypes + kTools,
+      {kHead +
+           "vendor: v\nclass: {origin: CN, kind: cloud}\nsoc: S\nidentify: {}\nquery: [q]\nconfidence: low\nsources: [A, B]\n" +
+           kMemory + kDtypes + kTools,
        "c.yaml:6:11: 'identify' needs either 'host' or 'query_contains'"},
   };
   for (const Row &row : rows) {

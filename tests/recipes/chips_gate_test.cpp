@@ -38,7 +38,8 @@ TEST_CASE("what is wrong in a scheme is said where it stands") {
     const char *text, *message;
   };
   const Row rows[] = {
-      {"recipe: 1\nname: t\nsummary: s\nstorage: {dtype: fp23}\n", "t.yaml:4:18: 'dtype': unknown number format 'fp23', nearest known: fp64, fp32, fp16"},
+      {"recipe: 1\nname: t\nsummary: s\nstorage: {dtype: fp23}\n",
+       "t.yaml:4:18: 'dtype': unknown number format 'fp23', nearest known: fp64, fp32, fp16"},
       {"recipe: 1\nname: t\nsummary: s\nstorage: {dtype: int8}\n",
        "t.yaml:4:18: 'dtype' is 'int8'; weights are stored plainly as fp64, fp32, fp16 or bf16, or as 'source'"},
       {"recipe: 1\nname: t\nsummary: s\nstorage: {dtype: fp16, block: 32}\n", "t.yaml:4:24: unknown key 'block' in storage"},
@@ -66,7 +67,8 @@ TEST_CASE("the shipped gate") {
   REQUIRE(succeeded(gate));
   CHECK(gate->tier == Tier::T1);
   CHECK(gate->onTarget);
-  for (GateCheck check : {GateCheck::Bytes, GateCheck::Prefill, GateCheck::Decode, GateCheck::Batch, GateCheck::Cache, GateCheck::Tokens})
+  for (GateCheck check :
+       {GateCheck::Bytes, GateCheck::Prefill, GateCheck::Decode, GateCheck::Batch, GateCheck::Cache, GateCheck::Tokens})
     CHECK(gate->isRequired(check));
   CHECK(gate->cases.lengths == std::vector<int64_t>{8, 64, 300});
   CHECK(gate->cases.decodeSteps == 16);
@@ -92,7 +94,8 @@ TEST_CASE("the shipped gate") {
   CHECK(bound(NumberFormat::BF16, "anything") == 2e-2);
   CHECK(bound(NumberFormat::Int8, "source") == std::nullopt);
   CHECK(gate->tolerance(Tier::T3, NumberFormat::FP32, "source") == nullptr);
-  // Every combination that a shipped scheme and a floating-point engine can make is decided, and says where its numbers come from.
+  // Every combination that a shipped scheme and a floating-point engine can make is decided, and says where its numbers come
+  // from.
   for (const std::string &scheme : schemes().names())
     for (NumberFormat compute : {NumberFormat::FP32, NumberFormat::FP16, NumberFormat::BF16})
       CHECK(bound(compute, scheme));
@@ -100,10 +103,11 @@ TEST_CASE("the shipped gate") {
     CHECK_FALSE(one.from.empty());
 }
 
-static std::string gateText(StringRef accept = "{tier: T1, on_target: true, checks: [bytes]}",
-                            StringRef cases = "{seed: 1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1}",
-                            StringRef tolerances = "[{tier: T1, compute: fp32, nmse: 1e-9, from: f}]",
-                            StringRef anomalies = "{non_finite: true, repeat_differs: true, constant: {spread: 1e-6, reference_spread: 1e-3}}") {
+static std::string
+gateText(StringRef accept = "{tier: T1, on_target: true, checks: [bytes]}",
+         StringRef cases = "{seed: 1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1}",
+         StringRef tolerances = "[{tier: T1, compute: fp32, nmse: 1e-9, from: f}]",
+         StringRef anomalies = "{non_finite: true, repeat_differs: true, constant: {spread: 1e-6, reference_spread: 1e-3}}") {
   return "recipe: 1\nname: g\naccept: " + accept.str() + "\ncases: " + cases.str() + "\ntolerances: " + tolerances.str() +
          "\ntokens: {margin: 2, from: f}\nanomalies: " + anomalies.str() + "\n";
 }
@@ -117,28 +121,40 @@ TEST_CASE("what is wrong in a gate is said where it stands") {
   const char *accept = "{tier: T1, on_target: true, checks: [bytes]}";
   const Row rows[] = {
       {gateText("{tier: T4, on_target: true, checks: [bytes]}"), "g.yaml:3:16: 'tier': unknown value 'T4', nearest known: T"},
-      {gateText("{tier: T1, on_target: true, checks: [byte]}"), "g.yaml:3:46: 'checks': unknown value 'byte', nearest known: bytes"},
+      {gateText("{tier: T1, on_target: true, checks: [byte]}"),
+       "g.yaml:3:46: 'checks': unknown value 'byte', nearest known: bytes"},
       {gateText("{tier: T1, on_target: true, checks: [bytes, bytes]}"), "g.yaml:3:53: 'checks' has 'bytes' twice"},
       {gateText("{tier: T1, on_target: true, checks: []}"), "g.yaml:3:45: 'checks' must be a list with at least one check"},
       {gateText("{tier: T1, checks: [bytes]}"), "g.yaml:3:9: accept lacks the key 'on_target'"},
-      {gateText(accept, "{seed: -1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1}"), "g.yaml:4:15: 'seed' must be an integer from 0 to"},
+      {gateText(accept, "{seed: -1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1}"),
+       "g.yaml:4:15: 'seed' must be an integer from 0 to"},
       {gateText(accept, "{seed: 1, lengths: [0], decode_steps: 1, positions: {last: 1}, budget_s: 1}"),
        "g.yaml:4:28: a length must be an integer from 1 to 16777216, found '0'"},
-      {gateText(accept, "{seed: 1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1, batch: {rows: 3, padding: [up]}}"),
+      {gateText(accept,
+                "{seed: 1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1, batch: {rows: 3, padding: [up]}}"),
        "g.yaml:4:110: 'padding' is a list of left and right, found 'up'"},
       {gateText(accept, cases, "[]"), "g.yaml:5:13: 'tolerances' must be a list with at least one tolerance"},
       {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 1e-9}]"), "g.yaml:5:14: a tolerance lacks the key 'from'"},
       {gateText(accept, cases, "[{tier: T1, compute: fp32, from: f}]"), "g.yaml:5:14: a tolerance of tier T1 without a bound"},
-      {gateText(accept, cases, "[{tier: T3, compute: fp32, nmse: 1e-9, from: f}]"), "g.yaml:5:46: 'nmse' is a bound of tier T1, this tolerance is of tier T3"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, cosine: 2, from: f}]"), "g.yaml:5:48: 'cosine' is at most 1, found '2'"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 0, from: f}]"), "g.yaml:5:46: 'nmse' must be a number above 0, found '0'"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: nan, from: f}]"), "g.yaml:5:46: 'nmse' must be a number above 0, found 'nan'"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp33, nmse: 1, from: f}]"), "g.yaml:5:34: 'compute': unknown number format 'fp33', nearest known: fp32"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, schemes: [fp36], nmse: 1, from: f}]"), "g.yaml:5:50: unknown scheme 'fp36', nearest known: fp16, fp32"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, nsme: 1, from: f}]"), "g.yaml:5:40: unknown key 'nsme' in a tolerance, nearest known: nmse"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 1, from: f}]", "{non_finite: true, repeat_differs: true, constant: {spread: 1, reference_spread: 1}}"),
+      {gateText(accept, cases, "[{tier: T3, compute: fp32, nmse: 1e-9, from: f}]"),
+       "g.yaml:5:46: 'nmse' is a bound of tier T1, this tolerance is of tier T3"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, cosine: 2, from: f}]"),
+       "g.yaml:5:48: 'cosine' is at most 1, found '2'"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 0, from: f}]"),
+       "g.yaml:5:46: 'nmse' must be a number above 0, found '0'"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: nan, from: f}]"),
+       "g.yaml:5:46: 'nmse' must be a number above 0, found 'nan'"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp33, nmse: 1, from: f}]"),
+       "g.yaml:5:34: 'compute': unknown number format 'fp33', nearest known: fp32"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, schemes: [fp36], nmse: 1, from: f}]"),
+       "g.yaml:5:50: unknown scheme 'fp36', nearest known: fp16, fp32"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, nsme: 1, from: f}]"),
+       "g.yaml:5:40: unknown key 'nsme' in a tolerance, nearest known: nmse"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 1, from: f}]",
+                "{non_finite: true, repeat_differs: true, constant: {spread: 1, reference_spread: 1}}"),
        "g.yaml:7:63: 'spread' must be below 'reference_spread'"},
-      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 1, from: f}]", "{repeat_differs: true, constant: {spread: 1e-9, reference_spread: 1}}"),
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 1, from: f}]",
+                "{repeat_differs: true, constant: {spread: 1e-9, reference_spread: 1}}"),
        "g.yaml:7:12: anomalies lacks the key 'non_finite'"},
   };
   const std::vector<std::string> known = {"fp16", "fp32", "source"};

@@ -1,4 +1,5 @@
-// Operator tables: the shipped ones load, lookups give every kind of verdict, and what is wrong in a file is said where it stands.
+// Operator tables: the shipped ones load, lookups give every kind of verdict, and what is wrong in a file is said where it
+// stands.
 #include "recipes/ChipRecipe.h"
 #include "recipes/OpTable.h"
 #include "tests/recipes/chips_support.h"
@@ -51,7 +52,13 @@ TEST_CASE("every kind of verdict from the shipped tables") {
       {"ort_cpu", "", "RMSNormalization", 23, {F32, F32}, OpVerdict::Executed, "numbers compared"},
       {"ort_cpu", "", "RotaryEmbedding", 24, {F32}, OpVerdict::Executed, "numbers compared"},
       {"ort_cpu", "", "Attention", 23, {F32}, OpVerdict::Executed, "numbers compared"},
-      {"ort_cpu", "", "RMSNormalization", 22, {F32, F32}, OpVerdict::Unsupported, "taken in opset 23 and later, the graph imports 22"},
+      {"ort_cpu",
+       "",
+       "RMSNormalization",
+       22,
+       {F32, F32},
+       OpVerdict::Unsupported,
+       "taken in opset 23 and later, the graph imports 22"},
       {"ort_cpu", "", "SimplifiedLayerNormalization", 17, {F32}, OpVerdict::Executed, "numbers not compared"},
       {"ort_cpu", "com.microsoft", "SkipSimplifiedLayerNormalization", 1, {F32}, OpVerdict::Executed, "numbers not compared"},
       {"ort_cpu", "com.microsoft", "RMSNormalization", 1, {F32}, OpVerdict::Unsupported, "not among the operators"},
@@ -104,8 +111,9 @@ TEST_CASE("verdicts rise in trust") {
   CHECK(OpVerdict::Native < OpVerdict::Executed);
 }
 
-static constexpr llvm::StringLiteral kHead = "recipe: 1\nname: t\ntoolchain: T\nvocabulary: onnx\nclosed: true\nclosed_because: complete\nlevel: native\n"
-                                       "opset: [7, 20]\nsource: [S]\n";
+static constexpr llvm::StringLiteral kHead =
+    "recipe: 1\nname: t\ntoolchain: T\nvocabulary: onnx\nclosed: true\nclosed_because: complete\nlevel: native\n"
+    "opset: [7, 20]\nsource: [S]\n";
 
 TEST_CASE("what is wrong in a table is said where it stands") {
   struct Row {
@@ -113,20 +121,27 @@ TEST_CASE("what is wrong in a table is said where it stands") {
   };
   const std::string head = kHead.str();
   const Row rows[] = {
-      {"t.yaml", "ops:\n  Add: {opset: [7, latest], dtype: [fp32]}\n", "t.yaml:11:29: unknown key 'dtype' in an operator, nearest known: dtypes"},
-      {"t.yaml", "ops:\n  Add: {opset: [7, 20], dtypes: [fp23]}\n", "t.yaml:11:34: 'dtypes': unknown number format 'fp23', nearest known: fp64, fp32, fp16"},
+      {"t.yaml", "ops:\n  Add: {opset: [7, latest], dtype: [fp32]}\n",
+       "t.yaml:11:29: unknown key 'dtype' in an operator, nearest known: dtypes"},
+      {"t.yaml", "ops:\n  Add: {opset: [7, 20], dtypes: [fp23]}\n",
+       "t.yaml:11:34: 'dtypes': unknown number format 'fp23', nearest known: fp64, fp32, fp16"},
       {"t.yaml", "ops:\n  Add: {opset: [7, 20], dtypes: [fp32, fp32]}\n", "t.yaml:11:40: 'dtypes' has 'fp32' twice"},
-      {"t.yaml", "ops:\n  Add: {opset: [9, 8]}\n", "t.yaml:11:16: 'opset' must be [first, last] with 0 <= first <= last; last may be latest"},
+      {"t.yaml", "ops:\n  Add: {opset: [9, 8]}\n",
+       "t.yaml:11:16: 'opset' must be [first, last] with 0 <= first <= last; last may be latest"},
       {"t.yaml", "ops:\n  Add: {dtypes: [fp32]}\n", "t.yaml:11:8: an operator lacks the key 'opset'"},
       {"t.yaml", "ops:\n  \"a b\": {opset: [7, 8]}\n", "t.yaml:11:3: 'a b' is no operator: expected Name or domain:Name"},
       {"t.yaml", "ops: [Add]\n", "t.yaml:10:6: 'ops' must be a mapping of operators"},
-      {"t.yaml", "ops:\n  Add: {opset: [7, 8]}\nunsupported: [Add]\n", "t.yaml:12:15: 'Add' stands under ops and under unsupported"},
+      {"t.yaml", "ops:\n  Add: {opset: [7, 8]}\nunsupported: [Add]\n",
+       "t.yaml:12:15: 'Add' stands under ops and under unsupported"},
       {"t.yaml", "ops:\n  Add: {opset: [7, 8]}\nunsupported: [Sub, Sub]\n", "t.yaml:12:20: 'Sub' stands twice under unsupported"},
-      {"t.corrections.yaml", "recipe: 1\ntable: t\nops:\n  Sub: {because: x}\n", "t.corrections.yaml:4:8: a correction lacks the key 'opset'"},
-      {"t.corrections.yaml", "recipe: 1\ntable: t\nops:\n  Add: {level: native}\n", "t.corrections.yaml:4:8: a correction lacks the key 'because'"},
+      {"t.corrections.yaml", "recipe: 1\ntable: t\nops:\n  Sub: {because: x}\n",
+       "t.corrections.yaml:4:8: a correction lacks the key 'opset'"},
+      {"t.corrections.yaml", "recipe: 1\ntable: t\nops:\n  Add: {level: native}\n",
+       "t.corrections.yaml:4:8: a correction lacks the key 'because'"},
       {"t.corrections.yaml", "recipe: 1\ntable: t\nops:\n  Add: {level: natives, because: x}\n",
        "t.corrections.yaml:4:16: 'level': unknown value 'natives', nearest known: native"},
-      {"t.corrections.yaml", "recipe: 2\ntable: u\nops:\n  Add: {because: x}\n", "t.corrections.yaml:1:9: 'recipe' must be 1, found '2'"},
+      {"t.corrections.yaml", "recipe: 2\ntable: u\nops:\n  Add: {because: x}\n",
+       "t.corrections.yaml:1:9: 'recipe' must be 1, found '2'"},
       {"t.executed.yaml", "recipe: 1\ntable: t\nengine: e\nhow: h\nops:\n  Add:\n    - {opset: [7, 8]}\n",
        "t.executed.yaml:7:7: an entry of 'Add' says nothing: it needs compared, ran or refused"},
       {"t.executed.yaml", "recipe: 1\ntable: t\nengine: e\nhow: h\nops:\n  Add: {opset: [7, 8]}\n",
@@ -150,11 +165,15 @@ TEST_CASE("what is wrong in a table is said where it stands") {
 
 TEST_CASE("corrections and evidence change what a table says") {
   RecipeFolder folder;
-  folder.write("t.yaml", kHead.str() + "ops:\n  Add: {opset: [7, 20], dtypes: [fp32], limits: \"two operands\"}\nunsupported: [Sub]\n");
-  folder.write("t.corrections.yaml", "recipe: 1\ntable: t\nops:\n  Sub: {opset: [9, latest], level: listed, because: \"seen in the source\"}\n"
-                                     "  Add: {level: unsupported, because: \"gives wrong sums\"}\n  Mul: {opset: [7, 20], dtypes: [fp16], operand: 1, because: why}\n");
-  folder.write("t.executed.yaml", "recipe: 1\ntable: t\nengine: E 1\nhow: h\nops:\n  Div:\n    - {opset: [7, 9], compared: [fp32]}\n"
-                                  "    - {opset: [10, 12], ran: [fp16], refused: [fp32], error: no kernel}\n");
+  folder.write("t.yaml",
+               kHead.str() + "ops:\n  Add: {opset: [7, 20], dtypes: [fp32], limits: \"two operands\"}\nunsupported: [Sub]\n");
+  folder.write("t.corrections.yaml",
+               "recipe: 1\ntable: t\nops:\n  Sub: {opset: [9, latest], level: listed, because: \"seen in the source\"}\n"
+               "  Add: {level: unsupported, because: \"gives wrong sums\"}\n  Mul: {opset: [7, 20], dtypes: [fp16], operand: 1, "
+               "because: why}\n");
+  folder.write("t.executed.yaml",
+               "recipe: 1\ntable: t\nengine: E 1\nhow: h\nops:\n  Div:\n    - {opset: [7, 9], compared: [fp32]}\n"
+               "    - {opset: [10, 12], ran: [fp16], refused: [fp32], error: no kernel}\n");
   Diagnostics diags;
   FailureOr<OpTables> tables = OpTables::load(folder.root, "", diags);
   INFO(said(diags));
@@ -181,8 +200,10 @@ TEST_CASE("an unknown table names the nearest") {
 
 TEST_CASE("the user's folder adds tables and replaces those of the same name") {
   RecipeFolder folder;
-  folder.write("tensorrt.yaml", "recipe: 1\nname: tensorrt\ntoolchain: mine\nvocabulary: onnx\nclosed: false\nclosed_because: mine\nlevel: listed\n"
-                                "opset: [7, 20]\nsource: [S]\nops: {Add: {opset: [7, 8]}}\n");
+  folder.write(
+      "tensorrt.yaml",
+      "recipe: 1\nname: tensorrt\ntoolchain: mine\nvocabulary: onnx\nclosed: false\nclosed_because: mine\nlevel: listed\n"
+      "opset: [7, 20]\nsource: [S]\nops: {Add: {opset: [7, 8]}}\n");
   Diagnostics diags;
   FailureOr<OpTables> tables = OpTables::load(shippedRecipes("ops"), folder.root, diags);
   INFO(said(diags));

@@ -45,8 +45,9 @@ TEST_CASE("docs/chips.md is what the recipes give") {
   FailureOr<TargetRecipes> all = load("", diags);
   REQUIRE(succeeded(all));
   const std::string path = FLAGRELEASE_SOURCE_DIR "/docs/chips.md";
-  const std::string page = "# Chips\n\nGenerated from `recipes/chips/`; `FLAGRELEASE_UPDATE=1 ctest -R chips_test` writes it again.\n\n" +
-                           chipsMarkdown(all->chips);
+  const std::string page =
+      "# Chips\n\nGenerated from `recipes/chips/`; `FLAGRELEASE_UPDATE=1 ctest -R chips_test` writes it again.\n\n" +
+      chipsMarkdown(all->chips);
   if (std::getenv("FLAGRELEASE_UPDATE")) {
     std::error_code error;
     llvm::raw_fd_ostream(path, error) << page;
