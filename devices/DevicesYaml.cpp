@@ -58,8 +58,9 @@ private:
     for (const yaml::Entry &entry : node.entries)
       if (!llvm::is_contained(known, StringRef(entry.key))) {
         ++failures;
-        (void)diags.error(entry.place.str(), "unknown key \"" + escape::terminal(entry.key) + "\"" + nearestNote(entry.key, known),
-                    "known here: " + listed(known) + "; " + kDocument);
+        (void)diags.error(entry.place.str(),
+                          "unknown key \"" + escape::terminal(entry.key) + "\"" + nearestNote(entry.key, known),
+                          "known here: " + listed(known) + "; " + kDocument);
       }
   }
 
@@ -87,8 +88,10 @@ private:
     entry.name = text(node, "name", true);
     if (entry.name == "reference" || entry.name == "none" || findShippedDevice(entry.name))
       bad(*node.find("name"), "\"" + entry.name + "\" is the name of a device that this program has", "choose another name");
-    if (!entry.name.empty() && !llvm::all_of(entry.name, [](char c) { return llvm::isAlnum(c) || StringRef("._:-").contains(c); }))
-      bad(*node.find("name"), "name \"" + escape::terminal(entry.name) + "\" has characters other than letters, digits and . _ : -",
+    if (!entry.name.empty() &&
+        !llvm::all_of(entry.name, [](char c) { return llvm::isAlnum(c) || StringRef("._:-").contains(c); }))
+      bad(*node.find("name"),
+          "name \"" + escape::terminal(entry.name) + "\" has characters other than letters, digits and . _ : -",
           "choose another name");
     entry.chip = text(node, "chip", false);
     entry.runner = text(node, "runner", true);
@@ -107,7 +110,8 @@ private:
       if (value && *value > 0 && *value <= kMaxTimeoutSeconds)
         entry.timeout = std::chrono::milliseconds(static_cast<int64_t>(*value * 1000 + 0.5));
       else
-        bad(*timeout, "\"timeout\" must be seconds, more than 0 and at most one week, not \"" + escape::terminal(timeout->text, 80) + "\"",
+        bad(*timeout,
+            "\"timeout\" must be seconds, more than 0 and at most one week, not \"" + escape::terminal(timeout->text, 80) + "\"",
             kDocument);
     }
   }
@@ -116,7 +120,8 @@ private:
     if (entry.runner.find('/') == std::string::npos || StringRef(entry.runner).starts_with("/"))
       return;
     std::error_code ignored;
-    entry.runner = std::filesystem::absolute(std::filesystem::path(path).parent_path() / entry.runner, ignored).lexically_normal().string();
+    entry.runner =
+        std::filesystem::absolute(std::filesystem::path(path).parent_path() / entry.runner, ignored).lexically_normal().string();
   }
 
   void readExec(const yaml::Node &node, DeviceEntry &entry) {
@@ -127,7 +132,8 @@ private:
       return;
     }
     if (!exec->isSequence() || exec->items.empty())
-      return bad(*exec, "\"exec\" must be a list of words", "write [ssh, host, python3]: one word each, no shell takes them apart");
+      return bad(*exec, "\"exec\" must be a list of words",
+                 "write [ssh, host, python3]: one word each, no shell takes them apart");
     for (const yaml::Node &word : exec->items) {
       if (!word.isScalar() || word.text.empty())
         bad(word, "a word of \"exec\" must be text", kDocument);

@@ -27,15 +27,16 @@ struct DeviceEntry {
   std::string runner;
   std::map<std::string, std::string> env; ///< set in the runner and in the prefix's own process
   std::vector<PathPair> paths;
-  bool push = false; ///< send model files through the pipe where no path is shared
+  bool push = false;                                ///< send model files through the pipe where no path is shared
   std::optional<std::chrono::milliseconds> timeout; ///< per request
-  std::string place; ///< file:line:col, for messages
+  std::string place;                                ///< file:line:col, for messages
 };
 
 /// Reads one file. All problems of the file are reported, with file:line:col; unknown keys with the nearest known.
 FailureOr<std::vector<DeviceEntry>> readDevicesYaml(const std::string &path, Diagnostics &diags);
 
-/// The file to read: `flag` (--devices) or FLAGRELEASE_DEVICES, which must exist when given, else ~/.config/flagrelease/devices.yaml
+/// The file to read: `flag` (--devices) or FLAGRELEASE_DEVICES, which must exist when given, else
+/// ~/.config/flagrelease/devices.yaml
 /// ($XDG_CONFIG_HOME), empty if that is absent.
 FailureOr<std::string> findDevicesYaml(StringRef flag, Diagnostics &diags);
 

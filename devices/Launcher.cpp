@@ -27,13 +27,22 @@ namespace {
 
 using launcher::ChildPlan;
 using launcher::Stage;
-using std::chrono::milliseconds;
-using Clock = std::chrono::steady_clock;
 
 const char *const kEveryBox[] = {"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH"};
-const char *const kExecBox[] = {"HOME",       "USER",        "LOGNAME",         "SHELL",           "TMPDIR", "SSH_AUTH_SOCK",
-                                "KUBECONFIG", "DOCKER_HOST", "DOCKER_CONFIG",   "DOCKER_CONTEXT",  "DOCKER_TLS_VERIFY",
-                                "DOCKER_CERT_PATH", "XDG_RUNTIME_DIR", "CONTAINER_HOST"};
+const char *const kExecBox[] = {"HOME",
+                                "USER",
+                                "LOGNAME",
+                                "SHELL",
+                                "TMPDIR",
+                                "SSH_AUTH_SOCK",
+                                "KUBECONFIG",
+                                "DOCKER_HOST",
+                                "DOCKER_CONFIG",
+                                "DOCKER_CONTEXT",
+                                "DOCKER_TLS_VERIFY",
+                                "DOCKER_CERT_PATH",
+                                "XDG_RUNTIME_DIR",
+                                "CONTAINER_HOST"};
 const char *const kExecPrefixes[] = {"SLURM_", "PBS_", "LSB_"};
 
 bool allowed(StringRef name, Sandbox sandbox) {
@@ -111,7 +120,8 @@ const char *stageText(Stage stage) {
 
 const char *const kSandboxRemedy =
     "allow user namespaces for this user (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-    "kernel.apparmor_restrict_unprivileged_userns; in a container: --security-opt seccomp=unconfined or --cap-add SYS_ADMIN), or run "
+    "kernel.apparmor_restrict_unprivileged_userns; in a container: --security-opt seccomp=unconfined or --cap-add SYS_ADMIN), or "
+    "run "
     "without the box: --no-sandbox (recorded in the report)";
 
 bool under(StringRef path, StringRef folder) {
@@ -141,11 +151,11 @@ bool mayHideRun(const LaunchOptions &options, const std::string &program, const 
   return true;
 }
 
-bool rootIsMount() {
+bool canBeReadOnly() {
   struct statx info{};
   // In a chroot "/" is a plain folder: its mounts cannot be made private there, so they are left alone.
-  return statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, &info) == 0 && (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
-         (info.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+  return launcher::canLockMounts() && statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, &info) == 0 &&
+         (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (info.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
 std::vector<launcher::Limit> limitsOf(const LaunchOptions &options) {
@@ -172,34 +182,6 @@ pid_t cloneChild(unsigned long flags) {
 
 } // namespace
 
-std::string ExitInfo::str() const {
-  if (!signaled)
-    return "exit code " + std::to_string(code);
-  const char *name = strsignal(code);
-  return "signal " + std::to_string(code) + (name ? " (" + std::string(name) + ")" : "");
-}
-
-ssize_t writeToPipe(int fd, const void *bytes, size_t count) {
-  sigset_t pipeSignal, before, pending;
-  sigemptyset(&pipeSignal);
-  sigaddset(&pipeSignal, SIGPIPE);
-  sigpending(&pending);
-  const bool wasPending = sigismember(&pending, SIGPIPE) == 1;
-  pthread_sigmask(SIG_BLOCK, &pipeSignal, &before);
-  ssize_t done;
-  while ((done = ::write(fd, bytes, count)) < 0 && errno == EINTR) {
-  }
-  const int error = errno;
-  // A signal that our write made must not be delivered when the mask is restored.
-  if (done < 0 && error == EPIPE && !wasPending) {
-    timespec now{};
-    sigtimedwait(&pipeSignal, nullptr, &now);
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = error;
-  return done;
-}
-
 std::string findProgram(StringRef name, StringRef path) {
   auto executable = [](const std::string &file) {
     struct stat info{};
@@ -218,6 +200,12 @@ std::string findProgram(StringRef name, StringRef path) {
       return full;
   }
   return "";
+}
+
+std::string closedBoxText() {
+  return std::string("sandbox: no network, own processes, ") +
+         (canBeReadOnly() ? "files read-only" : "files NOT read-only (chroot or old kernel)") +
+         ", private home and temporary folder";
 }
 
 std::map<std::string, std::string> childEnvironment(const LaunchOptions &options) {
@@ -289,7 +277,7 @@ FailureOr<ChildProcess> launch(const LaunchOptions &options, Diagnostics &diags)
   plan.limits = limits.data(), plan.limitCount = limits.size();
   plan.closed = closed;
   plan.uidMap = uidMap.c_str(), plan.gidMap = gidMap.c_str();
-  plan.readOnly = closed && rootIsMount();
+  plan.readOnly = closed && canBeReadOnly();
   plan.writable = writable.data(), plan.writableCount = writable.size();
   plan.hidden = hidden.data(), plan.hiddenCount = hidden.size();
 
@@ -344,114 +332,6 @@ FailureOr<ChildProcess> launch(const LaunchOptions &options, Diagnostics &diags)
                        isBox ? kSandboxRemedy : "check that it can be run by this user", Cause::Environment);
   }
   return std::move(child);
-}
-
-ChildProcess::ChildProcess(ChildProcess &&other) noexcept { *this = std::move(other); }
-
-ChildProcess &ChildProcess::operator=(ChildProcess &&other) noexcept {
-  std::swap(supervisor, other.supervisor);
-  std::swap(in, other.in), std::swap(out, other.out), std::swap(err, other.err);
-  std::swap(lifeline, other.lifeline), std::swap(status, other.status);
-  std::swap(ended, other.ended);
-  return *this;
-}
-
-ChildProcess::~ChildProcess() { dispose(); }
-
-void ChildProcess::dispose() {
-  if (supervisor > 0 && !ended)
-    end(milliseconds(0));
-  for (int *fd : {&in, &out, &err, &lifeline, &status})
-    Fd(std::exchange(*fd, -1)).reset();
-  supervisor = -1;
-}
-
-void ChildProcess::closeStdin() { Fd(std::exchange(in, -1)).reset(); }
-void ChildProcess::closeStdout() { Fd(std::exchange(out, -1)).reset(); }
-void ChildProcess::closeStderr() { Fd(std::exchange(err, -1)).reset(); }
-
-std::optional<ExitInfo> ChildProcess::wait(milliseconds limit) {
-  if (ended || supervisor <= 0)
-    return ended;
-  // The report arrives, or the pipe closes because the supervisor itself was killed.
-  pollfd event{status, POLLIN, 0};
-  auto deadline = Clock::now() + limit;
-  for (;;) {
-    auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
-    int ready = ::poll(&event, 1, static_cast<int>(std::clamp<long long>(left, 0, INT_MAX)));
-    if (ready > 0)
-      break;
-    if (ready == 0 || errno != EINTR)
-      return std::nullopt;
-  }
-  launcher::ExitReport report{};
-  ssize_t got = ::read(status, &report, sizeof report);
-  int own = 0;
-  // The supervisor ends right after its report; bounded all the same.
-  auto patience = Clock::now() + std::chrono::seconds(5);
-  pid_t waited;
-  while ((waited = waitpid(supervisor, &own, WNOHANG)) == 0) {
-    if (Clock::now() > patience)
-      ::kill(supervisor, SIGKILL);
-    ::poll(nullptr, 0, 1);
-  }
-  int how = got == static_cast<ssize_t>(sizeof report) ? report.waitStatus : waited == supervisor ? own : SIGKILL;
-  ExitInfo info;
-  info.signaled = WIFSIGNALED(how);
-  info.code = info.signaled ? WTERMSIG(how) : WEXITSTATUS(how);
-  info.peakRss = report.peakRss;
-  info.cpuSeconds = report.cpuSeconds;
-  ended = info;
-  return ended;
-}
-
-ExitInfo ChildProcess::end(milliseconds grace) {
-  if (supervisor <= 0)
-    return {};
-  if (!ended && grace.count() > 0) {
-    writeToPipe(lifeline, &launcher::kTerminate, 1);
-    wait(grace);
-  }
-  if (!ended) {
-    Fd(std::exchange(lifeline, -1)).reset();
-    wait(std::chrono::seconds(5));
-  }
-  if (!ended) {
-    ::kill(supervisor, SIGKILL);
-    wait(std::chrono::seconds(5));
-  }
-  if (!ended)
-    ended = ExitInfo{true, SIGKILL, 0, 0}; // not even the kernel could end it (device I/O): do not wait for ever
-  return *ended;
-}
-
-FailureOr<ScratchFolder> ScratchFolder::create(StringRef parent, Diagnostics &diags) {
-  std::string base = parent.str();
-  if (base.empty()) {
-    const char *set = std::getenv("TMPDIR");
-    base = set && *set == '/' ? set : "/tmp";
-  }
-  std::error_code error;
-  base = std::filesystem::absolute(base, error).string();
-  std::string pattern = base + "/flagrelease-XXXXXX";
-  if (!::mkdtemp(pattern.data()))
-    return diags.error(base, "cannot make a work folder: " + Twine(strerror(errno)),
-                       "check permissions and space, or set TMPDIR to another folder", Cause::Environment);
-  ScratchFolder scratch;
-  scratch.folder = pattern;
-  return std::move(scratch);
-}
-
-ScratchFolder &ScratchFolder::operator=(ScratchFolder &&other) noexcept {
-  std::swap(folder, other.folder);
-  return *this;
-}
-
-ScratchFolder::~ScratchFolder() {
-  if (folder.empty())
-    return;
-  std::error_code ignored;
-  std::filesystem::remove_all(folder, ignored);
 }
 
 } // namespace flagrelease

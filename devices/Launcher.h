@@ -29,7 +29,7 @@ namespace flagrelease {
 enum class Sandbox : uint8_t { Closed, Bare, Exec };
 
 struct LaunchOptions {
-  std::vector<std::string> argv; ///< argv[0] is looked up in PATH; never given to a shell
+  std::vector<std::string> argv;          ///< argv[0] is looked up in PATH; never given to a shell
   std::map<std::string, std::string> env; ///< set on top of the allow-list
   Sandbox sandbox = Sandbox::Closed;
   /// A folder of the caller's that the child may fill: HOME and TMPDIR are made in it (Exec keeps the user's).
@@ -47,7 +47,7 @@ struct LaunchOptions {
 /// How a process ended.
 struct ExitInfo {
   bool signaled = false;
-  int code = 0; ///< exit code, or signal number
+  int code = 0;          ///< exit code, or signal number
   uint64_t peakRss = 0;  ///< bytes; not below what this process held when it started the child
   double cpuSeconds = 0; ///< with all descendants that were waited for
   /// "exit code 3", "signal 11 (Segmentation fault)".
@@ -91,6 +91,10 @@ private:
 
 /// Starts. A program that does not exist or a kernel that refuses the box is Cause::Environment with the remedy.
 FailureOr<ChildProcess> launch(const LaunchOptions &options, Diagnostics &diags);
+
+/// What Sandbox::Closed is here, for reports. Says so where files cannot be made read-only: in a chroot, whose mounts belong to
+/// others, and before Linux 5.12.
+std::string closedBoxText();
 
 /// The environment that a child gets: PATH, locale, time zone, loader path and what `options` sets; for Exec also what
 /// remote shells and job systems need (HOME, USER, SSH_AUTH_SOCK, KUBECONFIG, DOCKER_HOST, SLURM_*). Tokens, proxies and all the

@@ -70,11 +70,8 @@ void arrangeMounts(const ChildPlan &plan) {
     if (mount("tmpfs", plan.hidden[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") != 0 && errno != ENOENT)
       giveUp(plan, Stage::Mounts, errno);
   MountAttr lock{kReadOnly | kNoSuid, 0, 0, 0};
-  if (syscall(SYS_mount_setattr, AT_FDCWD, "/", kRecursive, &lock, sizeof lock) != 0) {
-    if (errno != ENOSYS)
-      giveUp(plan, Stage::ReadOnly, errno);
-    return; // before Linux 5.12 there is no recursive way: the writable folders would be all that is gained
-  }
+  if (syscall(SYS_mount_setattr, AT_FDCWD, "/", kRecursive, &lock, sizeof lock) != 0)
+    giveUp(plan, Stage::ReadOnly, errno);
   MountAttr open{0, kReadOnly, 0, 0};
   for (size_t i = 0; i < plan.writableCount; ++i)
     if (syscall(SYS_mount_setattr, AT_FDCWD, plan.writable[i], 0u, &open, sizeof open) != 0)
@@ -186,6 +183,12 @@ bool collect(pid_t program, ExitReport &report) {
 }
 
 } // namespace
+
+bool canLockMounts() {
+  MountAttr nothing{0, 0, 0, 0};
+  // A size of 0 is refused by a kernel that knows the call.
+  return syscall(SYS_mount_setattr, AT_FDCWD, "", 0u, &nothing, size_t(0)) == 0 || errno != ENOSYS;
+}
 
 [[noreturn]] void superviseChild(const ChildPlan &inherited) {
   ChildPlan plan = inherited;

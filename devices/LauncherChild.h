@@ -44,8 +44,8 @@ struct ChildPlan {
   const Limit *limits;
   size_t limitCount;
 
-  bool closed;   ///< the namespaces of Sandbox::Closed were made
-  bool newUser;  ///< one of them is a user namespace: write the maps
+  bool closed;  ///< the namespaces of Sandbox::Closed were made
+  bool newUser; ///< one of them is a user namespace: write the maps
   const char *uidMap, *gidMap;
   bool readOnly; ///< "/" is a mount that can be made private and read-only
   const char *const *writable;
@@ -53,6 +53,9 @@ struct ChildPlan {
   const char *const *hidden; ///< covered by an empty tmpfs
   size_t hiddenCount;
 };
+
+/// Whether the kernel can change all mounts below one at once (mount_setattr, Linux 5.12).
+bool canLockMounts();
 
 /// Never returns.
 [[noreturn]] void superviseChild(const ChildPlan &plan);

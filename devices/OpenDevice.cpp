@@ -23,7 +23,8 @@ std::string findRunnerPython() {
   return ::access(venv.c_str(), X_OK) == 0 ? venv : "";
 }
 
-FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags, DeviceFault *fault) {
+FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
+                                              DeviceFault *fault) {
   DeviceEntry entry;
   EvidenceTier tier = EvidenceTier::T1;
   DeviceFault ignored;

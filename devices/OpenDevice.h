@@ -37,7 +37,8 @@ struct DeviceConfig {
 FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
                                               DeviceFault *fault = nullptr);
 
-/// FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes: $XDG_DATA_HOME/flagrelease/venv/bin/python. Empty if there is none.
+/// FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes: $XDG_DATA_HOME/flagrelease/venv/bin/python. Empty if there is
+/// none.
 std::string findRunnerPython();
 /// Where that venv belongs, existing or not.
 std::string runnerVenvPython();

@@ -185,7 +185,8 @@ FailureOr<json::Value> Runner::finish(Frame frame, StringRef type, Diagnostics &
   // An error that the runner reports leaves it alive: the next request may do.
   std::string name = textOf(frame.body, "class", 60), message = textOf(frame.body, "message");
   DeviceFault kind = parseFault(name).value_or(DeviceFault::Failed);
-  return report(kind, type + " failed (" + (name.empty() ? "no class" : name) + "): " + message, textOf(frame.body, "remedy"), diags);
+  return report(kind, type + " failed (" + (name.empty() ? "no class" : name) + "): " + message, textOf(frame.body, "remedy"),
+                diags);
 }
 
 FailureOr<json::Value> Runner::await(int64_t id, StringRef type, Milliseconds timeout, Diagnostics &diags, const Sink &sink) {
@@ -227,7 +228,8 @@ FailureOr<json::Value> Runner::request(StringRef type, json::Object body, Millis
   body.set("id", id);
   std::string text = frameText(body);
   if (text.size() > kMaxFrameBytes)
-    return report(DeviceFault::BadInput, "the request " + type + " is longer than a frame may be", "ask for fewer outputs", diags);
+    return report(DeviceFault::BadInput, "the request " + type + " is longer than a frame may be", "ask for fewer outputs",
+                  diags);
   outgoing += text;
   lastSign = Clock::now();
   return await(id, type, timeout, diags, sink);
@@ -257,8 +259,13 @@ LogicalResult Runner::put(StringRef name, const std::string &path, Milliseconds 
       endProcess(options.grace); // half a file has been announced: the stream cannot go on
       return report(DeviceFault::BadInput, path + " changed while it was sent", "try again", diags);
     }
-    outgoing += frameText({{"type", "put"}, {"id", id}, {"name", name}, {"offset", offset}, {"size", size},
-                           {"last", offset + count == size}, {"payload", count}});
+    outgoing += frameText({{"type", "put"},
+                           {"id", id},
+                           {"name", name},
+                           {"offset", offset},
+                           {"size", size},
+                           {"last", offset + count == size},
+                           {"payload", count}});
     outgoing += piece;
     offset += std::max<int64_t>(count, 1);
     for (;;) {
@@ -277,8 +284,9 @@ LogicalResult Runner::put(StringRef name, const std::string &path, Milliseconds 
       if (frame->id() == id && frame->type() == "error") // a full disk over there: it ignores the pieces that are on their way
         return failed(finish(std::move(*frame), "put", diags)) ? failure() : success();
       endProcess(options.grace);
-      return report(DeviceFault::BadAnswer, "the runner breaks the protocol during put: a frame of type \"" +
-                                                escape::terminal(frame->type(), 40) + "\" before the end of the file",
+      return report(DeviceFault::BadAnswer,
+                    "the runner breaks the protocol during put: a frame of type \"" + escape::terminal(frame->type(), 40) +
+                        "\" before the end of the file",
                     "see docs/runner-protocol.md", diags);
     }
   }

@@ -50,7 +50,7 @@ struct RunnerOptions {
   /// Longest time without any frame while a request runs. Runners send heartbeats every `heartbeat`.
   std::chrono::milliseconds silence{300'000};
   std::chrono::milliseconds heartbeat{5'000};
-  std::chrono::milliseconds grace{2'000}; ///< after cancel, and after SIGTERM
+  std::chrono::milliseconds grace{2'000};  ///< after cancel, and after SIGTERM
   const std::atomic<bool> *stop = nullptr; ///< set by the caller's signal handler
   std::function<void()> onLife;            ///< called for every heartbeat
 };

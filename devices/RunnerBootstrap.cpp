@@ -55,10 +55,15 @@ FailureOr<std::string> runnerBootstrap(const std::string &helperPath, const std:
   // One line, one statement after another: an interactive interpreter executes it when the line ends.
   return "import os,sys,json,base64,tempfile;d=base64.b64decode;"
          "f=os.fdopen(os.memfd_create('runner',0),'w+b') if hasattr(os,'memfd_create') else tempfile.TemporaryFile();"
-         "n=f.write(d('" + base64(json::toText(json::Value(std::move(bundle)))) + "'));f.flush();n=f.seek(0);"
+         "n=f.write(d('" +
+         base64(json::toText(json::Value(std::move(bundle)))) +
+         "'));f.flush();n=f.seek(0);"
          "os.set_inheritable(f.fileno(),True);"
-         "os.environ.update(json.loads(d('" + base64(json::toText(json::Value(std::move(variables)))) + "').decode()));"
-         "os.execv(sys.executable,[sys.executable,'-c',d('" + base64(kStage2) + "').decode(),str(f.fileno())])\n";
+         "os.environ.update(json.loads(d('" +
+         base64(json::toText(json::Value(std::move(variables)))) +
+         "').decode()));"
+         "os.execv(sys.executable,[sys.executable,'-c',d('" +
+         base64(kStage2) + "').decode(),str(f.fileno())])\n";
 }
 
 } // namespace flagrelease

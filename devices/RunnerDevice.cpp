@@ -3,7 +3,6 @@
 #include "devices/RunnerBootstrap.h"
 #include "devices/TensorFile.h"
 #include "text/Escape.h"
-#include "text/Nearest.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -28,48 +27,6 @@ constexpr size_t kMaxPushedFiles = 10'000;
 
 double secondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-std::string shapeText(llvm::ArrayRef<int64_t> shape) {
-  std::string text = "[";
-  for (int64_t size : shape)
-    text += (text.size() > 1 ? ", " : "") + (size < 0 ? std::string("?") : std::to_string(size));
-  return text + "]";
-}
-
-bool fits(const std::vector<int64_t> &shape, const std::vector<int64_t> &declared) {
-  if (shape.size() != declared.size())
-    return false;
-  for (size_t i = 0; i < shape.size(); ++i)
-    if (declared[i] >= 0 && declared[i] != shape[i])
-      return false;
-  return true;
-}
-
-/// `{name?, dtype, shape}` of a frame. An empty string, or what is wrong.
-std::string readSpec(const json::Value &value, TensorSpec &spec) {
-  const json::Value *dtype = value.find("dtype"), *shape = value.find("shape");
-  if (!dtype || !dtype->isString() || !shape || !shape->isArray())
-    return "has no dtype and shape";
-  std::optional<DType> type = parseDType(dtype->string());
-  if (!type)
-    return "has the unknown dtype \"" + escape::terminal(dtype->string(), 40) + "\"";
-  spec.type = *type;
-  for (const json::Value &size : shape->array()) {
-    if (!size.isInt() || size.integer() < -1)
-      return "has the impossible shape " + escape::terminal(json::toText(*shape), 120);
-    spec.shape.push_back(size.integer());
-  }
-  return "";
-}
-
-void take(const json::Value &from, StringRef key, std::string &to) {
-  if (const json::Value *value = from.find(key); value && value->isString())
-    to = escape::terminal(value->string(), 200);
-}
-void take(const json::Value &from, StringRef key, uint64_t &to) {
-  if (const json::Value *value = from.find(key); value && value->isInt() && value->integer() > 0)
-    to = static_cast<uint64_t>(value->integer());
 }
 
 /// Regular files below a folder, as relative names in order.
@@ -98,10 +55,11 @@ RunnerDevice::~RunnerDevice() { stop(); }
 std::string RunnerDevice::isolation() const {
   // Only the command's name: host names and paths have no place in a report.
   if (remote())
-    return "exec: " + escape::terminal(fs::path(entry.exec.front()).filename().string(), 60) + " (its own environment, not sandboxed)";
+    return "exec: " + escape::terminal(fs::path(entry.exec.front()).filename().string(), 60) +
+           " (its own environment, not sandboxed)";
   if (config.noSandbox)
     return "not sandboxed (--no-sandbox)";
-  return "sandbox: no network, files read-only, private home and temporary folder";
+  return closedBoxText();
 }
 
 LogicalResult RunnerDevice::fail(DeviceFault kind, const Twine &what, const Twine &remedy, Diagnostics &diags) {
@@ -218,20 +176,11 @@ FailureOr<Probe> RunnerDevice::probe(Diagnostics &diags) {
   FailureOr<json::Value> result = runner->request("probe", {}, timeout(), diags);
   if (failed(result))
     return failedRequest();
-  const json::Value *found = result->find("probe");
-  if (!found || !found->isObject())
-    return fail(DeviceFault::BadAnswer, "the answer to probe has no probe", "see docs/runner-protocol.md", diags);
-  Probe probe;
-  take(*found, "chip", probe.chip), take(*found, "driver", probe.driver), take(*found, "sdk", probe.sdk);
-  take(*found, "engine", probe.engine), take(*found, "engine_version", probe.engineVersion);
-  take(*found, "os", probe.os), take(*found, "cpu", probe.cpu);
-  take(*found, "memory_bytes", probe.memoryBytes), take(*found, "device_memory_bytes", probe.deviceMemoryBytes);
-  if (const json::Value *versions = found->find("versions"); versions && versions->isObject())
-    for (const json::Member &member : versions->object())
-      if (probe.versions.size() < 200)
-        take(*versions, member.key, probe.versions[escape::terminal(member.key, 100)]);
+  FailureOr<Probe> read = readProbe(*result, diags);
+  if (failed(read))
+    return failure();
   fault = DeviceFault::None;
-  probed = std::move(probe);
+  probed = std::move(*read);
   return *probed;
 }
 
@@ -241,7 +190,8 @@ std::optional<std::string> RunnerDevice::farPath(StringRef local) const {
   const PathPair *best = nullptr;
   for (const PathPair &pair : entry.paths) {
     StringRef folder = pair.local;
-    bool inside = folder == "/" || local == folder || (local.starts_with(folder) && local.size() > folder.size() && local[folder.size()] == '/');
+    bool inside = folder == "/" || local == folder ||
+                  (local.starts_with(folder) && local.size() > folder.size() && local[folder.size()] == '/');
     if (inside && (!best || folder.size() > best->local.size()))
       best = &pair;
   }
@@ -264,7 +214,8 @@ FailureOr<json::Value> RunnerDevice::placeModel(const std::string &path, Diagnos
       return json::Value(json::Object{{"path", path}});
     fault = DeviceFault::BadInput;
     return diags.error(entry.place.empty() ? "device " + entry.name : entry.place,
-                       escape::terminal(path) + " is in none of the folders that device " + entry.name + " shares with this machine",
+                       escape::terminal(path) + " is in none of the folders that device " + entry.name +
+                           " shares with this machine",
                        "add a pair to its paths:, or push: true to send the files");
   }
   std::error_code error;
@@ -284,25 +235,6 @@ FailureOr<json::Value> RunnerDevice::placeModel(const std::string &path, Diagnos
   return json::Value(json::Object{{"sent", isFolder ? root : root + "/" + fs::path(path).filename().string()}});
 }
 
-FailureOr<LoadedModel> RunnerDevice::readLoaded(const json::Value &result, Diagnostics &diags) {
-  LoadedModel read;
-  for (auto [key, list] : {std::pair("inputs", &read.inputs), std::pair("outputs", &read.outputs)}) {
-    const json::Value *specs = result.find(key);
-    if (!specs || !specs->isArray())
-      return fail(DeviceFault::BadAnswer, "the answer to load has no " + Twine(key), "see docs/runner-protocol.md", diags);
-    for (const json::Value &value : specs->array()) {
-      TensorSpec spec;
-      const json::Value *named = value.find("name");
-      std::string what = named && named->isString() ? readSpec(value, spec) : "has no name";
-      if (!what.empty())
-        return fail(DeviceFault::BadAnswer, "the answer to load: one of the " + Twine(key) + " " + what, "see docs/runner-protocol.md", diags);
-      spec.name = named->string().str();
-      list->push_back(std::move(spec));
-    }
-  }
-  return read;
-}
-
 FailureOr<LoadedModel> RunnerDevice::load(StringRef artefact, const LoadOptions &options, Diagnostics &diags) {
   loaded = false;
   std::error_code error;
@@ -315,7 +247,8 @@ FailureOr<LoadedModel> RunnerDevice::load(StringRef artefact, const LoadOptions 
   }
   // The sandbox covers /run, unless it knows that something there is needed.
   std::string real = fs::canonical(path, error).string();
-  if (!remote() && (StringRef(path).starts_with("/run/") || StringRef(real).starts_with("/run/")) && !llvm::is_contained(readable, path)) {
+  if (!remote() && (StringRef(path).starts_with("/run/") || StringRef(real).starts_with("/run/")) &&
+      !llvm::is_contained(readable, path)) {
     stop();
     readable.push_back(path), readable.push_back(real);
   }
@@ -403,47 +336,6 @@ FailureOr<NamedTensors> RunnerDevice::run(const NamedTensors &inputs, Diagnostic
   used.bytesReceived += fs::file_size(outputFile, error);
   fault = DeviceFault::None;
   return outputs;
-}
-
-FailureOr<NamedTensors> RunnerDevice::readAnswer(const json::Value &result, const std::string &file, Diagnostics &diags) {
-  const char *remedy = "the runner is wrong, not the model; see docs/runner-protocol.md";
-  auto lie = [&](StringRef tensor, const Twine &what) {
-    fault = DeviceFault::BadAnswer;
-    return diags.error(escape::terminal(tensor), "bad answer of device " + entry.name + ": " + what, remedy, faultCause(fault));
-  };
-  Diagnostics reading;
-  FailureOr<NamedTensors> tensors = readTensorFile(file, config.maxAnswerBytes, reading);
-  if (failed(tensors)) {
-    const Problem &first = reading.errors().front();
-    // The file's name here is ours and of no interest; what follows it is the tensor.
-    StringRef where = first.where;
-    where.consume_front(file);
-    where.consume_front(": ");
-    return lie(where.empty() ? "device " + entry.name : where.str(), first.what);
-  }
-  const json::Value *told = result.find("tensors");
-  if (!told || !told->isObject())
-    return lie("device " + entry.name, "no list of tensors");
-  for (const auto &[name, tensor] : *tensors) {
-    auto declared = llvm::find_if(model.outputs, [&, &name = name](const TensorSpec &spec) { return spec.name == name; });
-    if (declared == model.outputs.end())
-      return lie(name, "a tensor that nobody asked for");
-    const json::Value *summary = told->find(name);
-    TensorSpec spec;
-    std::string what = summary ? readSpec(*summary, spec) : "is not in the answer's own list";
-    if (!what.empty())
-      return lie(name, "the tensor " + what);
-    if (spec.type != tensor.type || spec.shape != tensor.shape)
-      return lie(name, "told as " + dtypeName(spec.type) + " " + shapeText(spec.shape) + ", sent as " + dtypeName(tensor.type) + " " +
-                           shapeText(tensor.shape));
-    if (tensor.type != declared->type || !fits(tensor.shape, declared->shape))
-      return lie(name, "the model declares " + dtypeName(declared->type) + " " + shapeText(declared->shape) + ", the answer is " +
-                           dtypeName(tensor.type) + " " + shapeText(tensor.shape));
-  }
-  for (const TensorSpec &spec : model.outputs)
-    if (!tensors->count(spec.name))
-      return lie(spec.name, "the tensor is missing");
-  return tensors;
 }
 
 } // namespace flagrelease

@@ -38,6 +38,7 @@ private:
   /// What the far side calls a local path; nullopt where `paths` has none.
   std::optional<std::string> farPath(StringRef local) const;
   FailureOr<json::Value> placeModel(const std::string &path, Diagnostics &diags);
+  FailureOr<Probe> readProbe(const json::Value &result, Diagnostics &diags);
   FailureOr<LoadedModel> readLoaded(const json::Value &result, Diagnostics &diags);
   FailureOr<NamedTensors> readAnswer(const json::Value &result, const std::string &file, Diagnostics &diags);
   std::chrono::milliseconds timeout() const { return entry.timeout.value_or(config.timeout); }

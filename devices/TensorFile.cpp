@@ -120,7 +120,8 @@ FailureOr<NamedTensors> readTensorFile(const std::string &path, uint64_t maxByte
     return diags.error(path, "not a regular file", "name a safetensors file");
   const auto size = static_cast<uint64_t>(info.st_size);
   if (size > maxBytes)
-    return diags.error(path, "file of " + Twine(size) + " bytes, at most " + Twine(maxBytes) + " are read", "ask for fewer tensors");
+    return diags.error(path, "file of " + Twine(size) + " bytes, at most " + Twine(maxBytes) + " are read",
+                       "ask for fewer tensors");
   uint64_t headerBytes = 0;
   if (size < 8 || !readAll(file.fd, 0, &headerBytes, 8) || headerBytes > size - 8 || headerBytes > kMaxHeaderBytes)
     return diags.error(path, "not a safetensors file: a header of " + Twine(headerBytes) + " bytes in a file of " + Twine(size),
@@ -155,7 +156,8 @@ FailureOr<NamedTensors> readTensorFile(const std::string &path, uint64_t maxByte
   }
   if (!good)
     return failure();
-  std::sort(entries.begin(), entries.end(), [](const Placed &a, const Placed &b) { return a.begin < b.begin || (a.begin == b.begin && a.end < b.end); });
+  std::sort(entries.begin(), entries.end(),
+            [](const Placed &a, const Placed &b) { return a.begin < b.begin || (a.begin == b.begin && a.end < b.end); });
   uint64_t expected = 0;
   for (const Placed &entry : entries) {
     if (entry.begin != expected)

@@ -17,7 +17,8 @@ TYPES = {"float": "F32", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": 
 AT_LOAD = {"NotImplemented": "unsupported", "InvalidProtobuf": "bad-model", "InvalidGraph": "bad-model", "NoSuchFile": "bad-model",
            "InvalidArgument": "bad-model", "NoModel": "bad-model", "Fail": "bad-model"}
 AT_RUN = {"NotImplemented": "unsupported", "InvalidArgument": "bad-input"}
-SAYS = [("is not a registered function/op", "unsupported"), ("Unsupported model IR version", "unsupported"),
+SAYS = [("is not a registered function/op", "unsupported"), ("No Op registered for", "unsupported"),
+        ("Unsupported model IR version", "unsupported"),
         ("is under development and support for this is limited", "unsupported"), ("Got invalid dimensions for input", "bad-input"),
         ("Invalid rank for input", "bad-input"), ("Failed to allocate memory", "oom"), ("bad_alloc", "oom"), ("out of memory", "oom"),
         ("terminate flag", "cancelled")]

@@ -1,4 +1,4 @@
-#include "OnnxModels.h"
+#include "tests/devices/OnnxModels.h"
 
 #include <onnx/onnx_pb.h>
 
@@ -53,9 +53,14 @@ struct Builder {
         dim->set_dim_param(size);
     }
   }
-  void input(const char *name, DType type, const std::vector<std::string> &shape) { value(graph->add_input(), name, type, shape); }
-  void output(const char *name, DType type, const std::vector<std::string> &shape) { value(graph->add_output(), name, type, shape); }
-  NodeProto *node(const char *op, const std::vector<std::string> &in, const std::vector<std::string> &out, GraphProto *where = nullptr) {
+  void input(const char *name, DType type, const std::vector<std::string> &shape) {
+    value(graph->add_input(), name, type, shape);
+  }
+  void output(const char *name, DType type, const std::vector<std::string> &shape) {
+    value(graph->add_output(), name, type, shape);
+  }
+  NodeProto *node(const char *op, const std::vector<std::string> &in, const std::vector<std::string> &out,
+                  GraphProto *where = nullptr) {
     NodeProto *node = (where ? where : graph)->add_node();
     node->set_op_type(op);
     for (const std::string &name : in)
@@ -68,7 +73,8 @@ struct Builder {
     AttributeProto *attr = node->add_attribute();
     attr->set_name(name), attr->set_type(AttributeProto::INT), attr->set_i(value);
   }
-  template <typename T> void constant(const char *name, DType type, const std::vector<int64_t> &shape, const std::vector<T> &values) {
+  template <typename T>
+  void constant(const char *name, DType type, const std::vector<int64_t> &shape, const std::vector<T> &values) {
     TensorProto *tensor = graph->add_initializer();
     tensor->set_name(name), tensor->set_data_type(elementType(type));
     for (int64_t size : shape)
@@ -124,9 +130,8 @@ std::string externalModel(const std::string &file, int64_t offset) {
   TensorProto *w = b.graph->add_initializer();
   w->set_name("w"), w->set_data_type(TensorProto::FLOAT), w->add_dims(4), w->add_dims(2);
   w->set_data_location(TensorProto::EXTERNAL);
-  for (const auto &[key, value] : {std::pair<std::string, std::string>{"location", file},
-                                   {"offset", std::to_string(offset)},
-                                   {"length", "32"}}) {
+  for (const auto &[key, value] :
+       {std::pair<std::string, std::string>{"location", file}, {"offset", std::to_string(offset)}, {"length", "32"}}) {
     StringStringEntryProto *entry = w->add_external_data();
     entry->set_key(key), entry->set_value(value);
   }

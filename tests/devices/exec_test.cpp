@@ -1,6 +1,6 @@
 // Devices of devices.yaml: a prefix, shared paths, pushed files.
-#include "OnnxModels.h"
-#include "Support.h"
+#include "tests/devices/OnnxModels.h"
+#include "tests/devices/Support.h"
 
 using namespace flagrelease;
 using namespace flagrelease::test;
@@ -144,4 +144,53 @@ TEST_CASE("exec: a command that does not lead to a Python", "[exec]") {
     INFO(row.exec[0] << ": " << textOf(diags));
     CHECK_THAT(textOf(diags), Catch::Contains(row.text));
   }
+}
+
+TEST_CASE("a runner of one's own, as the README says", "[exec]") {
+  if (!haveOrt()) // it needs numpy, which comes with it
+    return;
+  TempFolder folder;
+  std::filesystem::copy_file(FLAGRELEASE_SOURCE_DIR "/tests/devices/runners/minimal.py", folder / "mine.py");
+  writeFile(folder / "devices.yaml", "devices:\n  - {name: mine, chip: numpy, runner: ./mine.py}\n");
+  Diagnostics diags;
+  DeviceConfig config = testConfig();
+  FailureOr<std::vector<DeviceEntry>> entries = loadDevices(folder / "devices.yaml", diags);
+  REQUIRE(succeeded(entries));
+  config.entries = *entries;
+  FailureOr<std::unique_ptr<Device>> device = openDevice("mine", config, diags);
+  INFO(textOf(diags));
+  REQUIRE(succeeded(device));
+  CHECK((*device)->tier() == EvidenceTier::T3);
+  CHECK((*device)->probe(diags)->engine == "numpy");
+
+  struct Row {
+    const char *model;
+    DeviceFault fault;
+    const char *text;
+  };
+  for (const Row &row :
+       {Row{"unknown", DeviceFault::Unsupported, "load failed (unsupported): no such model | try another"},
+        Row{"memory", DeviceFault::Oom, "3 GiB wanted"}, Row{"error", DeviceFault::Failed, "ZeroDivisionError: by nothing"},
+        Row{"fine", DeviceFault::None, ""}}) {
+    writeFile(folder / "model.txt", row.model);
+    diags.clear();
+    LogicalResult loaded = failed((*device)->load(folder / "model.txt", {}, diags)) ? failure() : success();
+    FailureOr<NamedTensors> out = failure();
+    if (succeeded(loaded))
+      out = (*device)->run({{"x", floats({2}, {1.5f, -2})}}, diags);
+    CHECK(faultName((*device)->lastFault()).str() == faultName(row.fault).str());
+    CHECK_THAT(textOf(diags), Catch::Contains(row.text));
+    if (row.fault == DeviceFault::None) {
+      REQUIRE(succeeded(out));
+      CHECK(out->at("y").type == DType::BF16);
+      CHECK(out->at("y").at(0) == 1.5);
+      CHECK(out->at("y").at(1) == -2);
+    }
+  }
+  writeFile(folder / "model.txt", "random");
+  REQUIRE(succeeded((*device)->load(folder / "model.txt", {}, diags)));
+  bool deterministic = true;
+  CHECK(failed(runTwice(**device, {{"x", floats({64}, std::vector<float>(64))}}, deterministic, diags)));
+  CHECK(!deterministic);
+  CHECK_THAT(textOf(diags), Catch::Contains("[1] y: device mine gave different bytes"));
 }

@@ -1,5 +1,5 @@
 // Runners that do one thing wrong (runners/misbehaves.py): each ends in its own error class, in time, with words that help.
-#include "Support.h"
+#include "tests/devices/Support.h"
 
 #include <atomic>
 #include <chrono>
@@ -24,7 +24,8 @@ DeviceConfig misbehaving(const std::string &how) {
   return config;
 }
 
-FailureOr<NamedTensors> runIt(const DeviceConfig &config, std::unique_ptr<Device> &device, DeviceFault &fault, Diagnostics &diags) {
+FailureOr<NamedTensors> runIt(const DeviceConfig &config, std::unique_ptr<Device> &device, DeviceFault &fault,
+                              Diagnostics &diags) {
   static TempFolder folder;
   writeFile(folder / "model.bin", "x");
   FailureOr<std::unique_ptr<Device>> opened = openDevice("odd", config, diags, &fault);
@@ -146,7 +147,8 @@ TEST_CASE("what is wrong has a class, a place and words", "[faults]") {
   for (const Row &row : rows) {
     DeviceConfig config = misbehaving(row.how);
     config.timeout = row.timeout, config.silence = row.silence;
-    config.startTimeout = std::chrono::milliseconds(StringRef(row.how) == "no-hello" || StringRef(row.how) == "silent-start" ? 1500 : 20'000);
+    config.startTimeout =
+        std::chrono::milliseconds(StringRef(row.how) == "no-hello" || StringRef(row.how) == "silent-start" ? 1500 : 20'000);
     Diagnostics diags;
     DeviceFault fault = DeviceFault::None;
     std::unique_ptr<Device> device;

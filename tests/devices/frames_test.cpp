@@ -14,7 +14,8 @@ llvm::ArrayRef<std::byte> bytesOf(StringRef text) { return {reinterpret_cast<con
 TEST_CASE("frames come out whole, however the bytes are cut") {
   const std::string payload("\nFR1 {}\n\0x", 10);
   const std::string stream = "Welcome\nto host\n\n" + frameText({{"type", "hello"}, {"protocols", json::Array{1}}}) +
-                             frameText({{"type", "data"}, {"id", 3}, {"payload", 10}}) + payload + frameText({{"type", "result"}, {"id", 3}}) +
+                             frameText({{"type", "data"}, {"id", 3}, {"payload", 10}}) + payload +
+                             frameText({{"type", "result"}, {"id", 3}}) +
                              frameText({{"type", "data"}, {"id", 4}, {"payload", 0}});
   for (size_t piece = 1; piece <= stream.size(); ++piece) {
     FrameParser parser;

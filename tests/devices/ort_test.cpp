@@ -1,6 +1,6 @@
 // ort:cpu for real: values, types, external data, error classes.
-#include "OnnxModels.h"
-#include "Support.h"
+#include "tests/devices/OnnxModels.h"
+#include "tests/devices/Support.h"
 
 using namespace flagrelease;
 using namespace flagrelease::test;
@@ -165,8 +165,16 @@ TEST_CASE("error classes of ort:cpu", "[ort]") {
       {"unknown.onnx", {}, DeviceFault::Unsupported, Cause::Answer, "NoSuchOperator"},
       {"dangling.onnx", {}, DeviceFault::BadModel, Cause::Answer, "absent.bin"},
       {"good.onnx", {}, DeviceFault::BadInput, Cause::Input, "input x is missing"},
-      {"good.onnx", {{"x", floats({1, 3}, {1, 2, 3})}, {"q", floats({1}, {1})}}, DeviceFault::BadInput, Cause::Input, "no input q"},
-      {"good.onnx", {{"x", HostTensor::ofInts({1, 3}, {1, 2, 3})}}, DeviceFault::BadInput, Cause::Input, "x is I64, the model wants F32"},
+      {"good.onnx",
+       {{"x", floats({1, 3}, {1, 2, 3})}, {"q", floats({1}, {1})}},
+       DeviceFault::BadInput,
+       Cause::Input,
+       "no input q"},
+      {"good.onnx",
+       {{"x", HostTensor::ofInts({1, 3}, {1, 2, 3})}},
+       DeviceFault::BadInput,
+       Cause::Input,
+       "x is I64, the model wants F32"},
       {"good.onnx", {{"x", floats({1, 4}, {1, 2, 3, 4})}}, DeviceFault::BadInput, Cause::Input, "x"},
   };
   for (const Row &row : rows) {

@@ -1,6 +1,6 @@
 // A device behind a real ssh server, bound to loopback: keys, port and home in temporary folders.
-#include "OnnxModels.h"
-#include "Support.h"
+#include "tests/devices/OnnxModels.h"
+#include "tests/devices/Support.h"
 
 #include "devices/Launcher.h"
 
@@ -9,11 +9,11 @@
 #include <cstdlib>
 #include <netinet/in.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <sched.h>
 #include <thread>
 #include <unistd.h>
 
@@ -42,7 +42,8 @@ int freePort() {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
   int port = 0;
-  if (bind(fd, reinterpret_cast<sockaddr *>(&address), size) == 0 && getsockname(fd, reinterpret_cast<sockaddr *>(&address), &size) == 0)
+  if (bind(fd, reinterpret_cast<sockaddr *>(&address), size) == 0 &&
+      getsockname(fd, reinterpret_cast<sockaddr *>(&address), &size) == 0)
     port = ntohs(address.sin_port);
   close(fd);
   return port;
@@ -55,7 +56,8 @@ public:
   Server(const TempFolder &keys, const TempFolder &home, int port) {
     const passwd *user = getpwuid(geteuid());
     userName = user->pw_name;
-    const std::string realHome = user->pw_dir, dropbear = program("dropbear"), key = keys / "host", where = "127.0.0.1:" + std::to_string(port);
+    const std::string realHome = user->pw_dir, dropbear = program("dropbear"), key = keys / "host",
+                      where = "127.0.0.1:" + std::to_string(port);
     const std::string layers = "lowerdir=" + realHome + ",upperdir=" + home / "upper" + ",workdir=" + home / "work";
     pid = fork();
     if (pid != 0)
@@ -65,8 +67,8 @@ public:
         mount("overlay", realHome.c_str(), "overlay", 0, layers.c_str()) != 0)
       _exit(77);
     freopen((keys / "log").c_str(), "w", stderr);
-    execl(dropbear.c_str(), "dropbear", "-F", "-E", "-s", "-j", "-k", "-m", "-p", where.c_str(), "-P", (keys / "pid").c_str(), "-r",
-          key.c_str(), nullptr);
+    execl(dropbear.c_str(), "dropbear", "-F", "-E", "-s", "-j", "-k", "-m", "-p", where.c_str(), "-P", (keys / "pid").c_str(),
+          "-r", key.c_str(), nullptr);
     _exit(78);
   }
   ~Server() {
@@ -146,9 +148,25 @@ TEST_CASE("a device behind ssh", "[ssh]") {
   auto device = [&](const std::string &identity) {
     DeviceEntry entry;
     entry.name = "h1", entry.chip = "x86-64", entry.runner = "ort";
-    entry.exec = {"ssh", "-F", "/dev/null", "-p", std::to_string(port), "-i", identity, "-o", "IdentitiesOnly=yes", "-o",
-                  "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-                  server.userName + "@127.0.0.1", "env", "FROM=ssh", findRunnerPython()};
+    entry.exec = {"ssh",
+                  "-F",
+                  "/dev/null",
+                  "-p",
+                  std::to_string(port),
+                  "-i",
+                  identity,
+                  "-o",
+                  "IdentitiesOnly=yes",
+                  "-o",
+                  "StrictHostKeyChecking=no",
+                  "-o",
+                  "UserKnownHostsFile=/dev/null",
+                  "-o",
+                  "LogLevel=ERROR",
+                  server.userName + "@127.0.0.1",
+                  "env",
+                  "FROM=ssh",
+                  findRunnerPython()};
     entry.env = {{"QUOTED", "two words; $(nothing) 'runs' \"here\""}};
     return entry;
   };

@@ -21,8 +21,8 @@ std::string fileOf(const std::string &header, const std::string &data) {
 TEST_CASE("tensors survive a file") {
   TempFolder folder;
   NamedTensors tensors;
-  for (DType type : {DType::F64, DType::F32, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2, DType::F8E8M0, DType::I64, DType::I32,
-                     DType::I16, DType::I8, DType::U64, DType::U32, DType::U16, DType::U8, DType::Bool}) {
+  for (DType type : {DType::F64, DType::F32, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2, DType::F8E8M0, DType::I64,
+                     DType::I32, DType::I16, DType::I8, DType::U64, DType::U32, DType::U16, DType::U8, DType::Bool}) {
     HostTensor tensor(type, {2, 3});
     for (size_t i = 0; i < tensor.bytes.size(); ++i)
       tensor.bytes[i] = static_cast<std::byte>(i * 37 + 11);
@@ -77,9 +77,13 @@ TEST_CASE("files that contradict themselves") {
       {fileOf(entry("F32", "[1]", "[0,8]"), eight), "a: 8 bytes of data, but F32 [1] needs 4"},
       {fileOf(entry("F32", "[1]", "[4,8]"), eight), "a: its data begins at 4"},
       {fileOf(entry("F32", "[1]", "[0,4]"), eight), "4 bytes behind the last tensor"},
-      {fileOf("{\"a\":{\"dtype\":\"U8\",\"shape\":[6],\"data_offsets\":[0,6]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", eight),
+      {fileOf("{\"a\":{\"dtype\":\"U8\",\"shape\":[6],\"data_offsets\":[0,6]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_"
+              "offsets\":[4,8]}}",
+              eight),
        "b: its data begins at 4"},
-      {fileOf("{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", eight),
+      {fileOf("{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_"
+              "offsets\":[0,8]}}",
+              eight),
        "a"},
   };
   for (const Row &row : rows) {
