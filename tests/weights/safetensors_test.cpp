@@ -212,3 +212,51 @@ TEST_CASE("a header of 46,000 tensors is read in well under a second") {
   CHECK(read->tensors.size() == 46080);
   WARN("46,080 tensors: " << seconds << " s"); // a figure to look at; no test fails by a clock
 }
+
+TEST_CASE("damaged headers never crash and never pass for more bytes than there are") {
+  std::string header = "{\"__metadata__\":{\"format\":\"pt\"}," + entry("a.weight", "BF16", "[2,3]", "[0,12]") + "," +
+                       entry("b", "F32", "[1]", "[12,16]") + "," + entry("c", "I64", "[]", "[16,24]") + "}";
+  const std::string good = file(header, 24);
+  uint64_t state = 12345;
+  auto random = [&state](uint64_t limit) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % limit;
+  };
+  const char *const pieces[] = {
+      "-",    "9",       "99999999999999999999", "[", "]", "{", "}", "\"", ",", ":", "null", "1e9", "\\u0000",
+      "\xff", "F8_E8M0", "__metadata__"};
+  int passed = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string bad = good;
+    for (uint64_t edit = 0, edits = 1 + random(3); edit < edits && !bad.empty(); ++edit) {
+      size_t at = random(bad.size());
+      switch (random(4)) {
+      case 0:
+        bad[at] = static_cast<char>(random(256));
+        break;
+      case 1:
+        bad.resize(at);
+        break;
+      case 2:
+        bad.erase(at, random(9));
+        break;
+      default:
+        bad.insert(at, pieces[random(std::size(pieces))]);
+      }
+    }
+    if (bad.size() >= 8 && random(2)) // let the length fit, so that damage further on is reached
+      bad.replace(0, 8, lengthOf(bad.size() > 32 ? bad.size() - 32 : 0));
+    Diagnostics diags;
+    MemorySource bytes = source(bad);
+    FailureOr<SafetensorsHeader> read = readSafetensorsHeader(bytes, diags);
+    CHECK(failed(read) == diags.hasErrors());
+    if (failed(read))
+      continue;
+    ++passed;
+    for (const SafetensorsEntry &tensor : read->tensors) {
+      CHECK(tensor.offset >= read->dataOffset);
+      CHECK(tensor.offset + tensor.bytes <= bad.size());
+    }
+  }
+  CHECK(passed > 10); // names and metadata may change without harm
+}
