@@ -264,7 +264,8 @@ FailureOr<Node> yaml::parse(StringRef text, StringRef fileName, Diagnostics &dia
     Place place{file, 0, 0};
     if (!error.mark.is_null())
       place.line = static_cast<unsigned>(error.mark.line) + 1, place.col = static_cast<unsigned>(error.mark.column) + 1;
-    return diags.error(place.str(), "not YAML: " + escape::terminal(error.msg, 400));
+    return diags.error(place.str(), "not YAML: " + escape::terminal(error.msg, 400),
+                       "a scalar with one of []{},:?#&*!|>%@` in it must be quoted");
   } catch (const std::exception &error) {
     return diags.error(fileName, "not YAML: " + escape::terminal(error.what(), 400));
   }
