@@ -170,7 +170,7 @@ bool ModelReader::readDefaults(const yaml::Node &node) {
 
 bool ModelReader::readInputs(const yaml::Node &node) {
   if (!node.isMapping())
-    return fail(node.place, "`inputs` is a mapping from names to {dtype, dims}");
+    return fail(node.place, "`inputs` is a mapping from names to {dtype, dims, when}");
   static constexpr StringRef kTypes[] = {"int64", "float32", "bool"};
   bool good = true;
   for (const yaml::Entry &entry : node.entries) {
@@ -184,8 +184,13 @@ bool ModelReader::readInputs(const yaml::Node &node) {
           good = fail(key.value.place, "'" + escape::terminal(input.dtype, 40) + "' is no type of an input", "int64, float32, bool");
       } else if (key.key == "dims") {
         good &= steps.readNames(key.value, /*indexed=*/false, input.dims);
+      } else if (key.key == "when") {
+        FailureOr<Expr> when = Expr::parse(key.value, diags);
+        good &= succeeded(when);
+        if (succeeded(when))
+          input.when = *when;
       } else {
-        good = fail(key.place, "an input has dtype and dims, not '" + escape::terminal(key.key, 80) + "'");
+        good = fail(key.place, "an input has dtype, dims and when, not '" + escape::terminal(key.key, 80) + "'");
       }
     }
     if (input.dtype.empty() || !entry.value.find("dims"))

@@ -102,6 +102,19 @@ static FailureOr<yaml::Node> flatten(StringRef name, const yaml::Node &root, Rec
   return flat;
 }
 
+/// The order in which a recipe is written; unknown sections go last, and are refused later.
+static void sortSections(yaml::Node &recipe) {
+  std::vector<yaml::Entry> sorted;
+  for (StringRef section : recipeSections())
+    for (const yaml::Entry &entry : recipe.entries)
+      if (entry.key == section)
+        sorted.push_back(entry);
+  for (const yaml::Entry &entry : recipe.entries)
+    if (!llvm::is_contained(recipeSections(), StringRef(entry.key)))
+      sorted.push_back(entry);
+  recipe.entries = std::move(sorted);
+}
+
 FailureOr<ModelRecipe> flagrelease::readModelRecipe(StringRef name, const yaml::Node &root, const StepGrammar &grammar,
                                                     RecipeLoader load, Diagnostics &diags) {
   std::vector<std::string> chain;
@@ -112,10 +125,7 @@ FailureOr<ModelRecipe> flagrelease::readModelRecipe(StringRef name, const yaml::
   recipe.name = name.str();
   recipe.host.kind = recipe.gguf.kind = yaml::Kind::Mapping;
   recipe.flattened = *flat;
-  llvm::stable_sort(recipe.flattened.entries, [](const yaml::Entry &a, const yaml::Entry &b) {
-    llvm::ArrayRef<StringRef> order = recipeSections();
-    return llvm::find(order, a.key) < llvm::find(order, b.key);
-  });
+  sortSections(recipe.flattened);
   if (!ModelReader(recipe, grammar, diags).read(recipe.flattened) || !checkModelRecipe(recipe, diags))
     return failure();
   return recipe;
@@ -248,9 +258,12 @@ std::set<std::string> ModelRecipe::configKeys() const {
   collector.lets(let);
   size_t top = collector.depth();
   collector.add(graph);
-  for (const GraphInput &input : inputs)
+  for (const GraphInput &input : inputs) {
     for (const Template &dim : input.dims)
       collector.add(dim);
+    if (input.when)
+      collector.add(*input.when);
+  }
   for (const NamedGraph &named : graphs) {
     bindArguments(graph, named.name, collector);
     for (const NamedGraph &other : graphs)

@@ -101,6 +101,7 @@ struct GraphInput {
   std::string name;
   std::string dtype;          ///< int64, float32 (stands for the computing type), bool
   std::vector<Template> dims; ///< a named size (B, S) or an expression in braces
+  std::optional<Expr> when;   ///< false: this checkpoint has no such input
   Place place;
 };
 

@@ -16,7 +16,10 @@ const ParamSchema kQkNorm[] = {
     {"kind", Enum, true, kNormKinds}, {"q", Tensor, true}, {"k", Tensor}, {"eps", Number, true},
     {"v", Bool, false, {}, {}, "values get the same norm without a weight"},
 };
-const ParamSchema kRope[] = {{"theta", Number, true}, {"scaling", Expr}, {"dim", Int}, {"interleaved", Bool}};
+const ParamSchema kRope[] = {
+    {"theta", Number, true}, {"scaling", Expr}, {"dim", Int}, {"interleaved", Bool}, {"when", Bool, false, {}, {}, "false: no rotation here"},
+};
+const ParamSchema kReuse[] = {{"value", Value, true}, {"when", Bool, false, {}, {}, "false: this layer has its own"}};
 const ParamSchema kProjections[] = {{"q", Bool}, {"k", Bool}, {"v", Bool}, {"o", Bool}};
 const ParamSchema kLoraPair[] = {{"a", Tensor, true, {}, {}, "[rank, in]"}, {"b", Tensor, true, {}, {}, "[out, rank]"}};
 const ParamSchema kAdapters[] = {{"q", Mapping, false, {}, kLoraPair}, {"k", Mapping, false, {}, kLoraPair}, {"v", Mapping, false, {}, kLoraPair}};
@@ -38,10 +41,11 @@ const ParamSchema kAttention[] = {
     {"width", Int, false, {}, {}, "features of the result; absent: as many as the input has"},
     {"memory", Value, false, {}, {}, "keys and values come from this value (cross attention)"},
     {"keep", Bind, false, {}, {}, "binds this layer's keys and values for other layers"},
-    {"reuse", Value, false, {}, {}, "takes the keys and values that another layer kept; k and v are absent"},
+    {"reuse", Mapping, false, {}, kReuse, "takes the keys and values that another layer kept; k and v have no tensors then"},
     {"adapters", Mapping, false, {}, kAdapters, "low-rank terms added to projections"},
 };
 
+const ParamSchema kMlpAdapters[] = {{"gate", Mapping, false, {}, kLoraPair}, {"up", Mapping, false, {}, kLoraPair}};
 const ParamSchema kMlp[] = {
     {"gate", Tensor},
     {"up", Tensor, true},
@@ -50,7 +54,7 @@ const ParamSchema kMlp[] = {
     {"bias", Bool},
     {"width", Int},
     {"sparsity", Number, false, {}, {}, "share of gate values cut at mean + icdf(share) * std, per token; 0: none"},
-    {"adapter", Mapping, false, {}, kLoraPair, "low-rank term added to the gate and up rows"},
+    {"adapters", Mapping, false, {}, kMlpAdapters, "low-rank terms added to projections"},
 };
 
 const ParamSchema kMamba2[] = {
@@ -106,8 +110,10 @@ const ParamSchema kScaleBy[] = {{"weight", Tensor, true, {}, {}, "[features], mu
 const ParamSchema kSoftcap[] = {{"cap", Number, true, {}, {}, "cap * tanh(x / cap)"}};
 const ParamSchema kAxis[] = {{"axis", Int, true}};
 const ParamSchema kSelect[] = {{"axis", Int, true}, {"index", Int, true}};
-const ParamSchema kReplace[] = {{"axis", Int, true}, {"index", Int, true}, {"value", Value, true}};
-const ParamSchema kReshape[] = {{"dims", List, true, {}, kItem, "0 keeps a size, -1 is what is left"}};
+const ParamSchema kSlice[] = {{"axis", Int, true}, {"from", Int, true}, {"to", Int}};
+const ParamSchema kReshape[] = {
+    {"dims", List, false, {}, kItem, "0 keeps a size, -1 is what is left"}, {"like", Value, false, {}, {}, "or: the sizes of this value"},
+};
 const ParamSchema kTranspose[] = {{"order", List, true, {}, kItem}};
 const ParamSchema kConcat[] = {{"axis", Int, true}};
 const ParamSchema kTimestep[] = {
@@ -141,6 +147,7 @@ llvm::ArrayRef<StepSchema> flagrelease::plannedSteps() {
       {"embed", kEmbed, false, "rows of a table by ids"},
       {"geglu", kGeglu, false, "value * gelu(gate), projected back"},
       {"group_norm", kGroupNorm, false, "norm over groups of channels"},
+      {"identity", {}, false, "its input: names a value with `out`"},
       {"interpolate", kInterpolate, false, "enlarges an image"},
       {"l2_norm", kL2Norm, false, "unit length"},
       {"layer_norm", kLayerNorm, false, "layer norm"},
@@ -153,13 +160,13 @@ llvm::ArrayRef<StepSchema> flagrelease::plannedSteps() {
       {"mul", {}, false, "product of its inputs"},
       {"pool", kPool, false, "one vector per row"},
       {"positions", kPositions, false, "adds rows of a table by position"},
-      {"replace", kReplace, false, "puts a value at one index of an axis"},
       {"reshape", kReshape, false, "same elements, other sizes"},
       {"resnet", kResnet, false, "two convolutions with group norms, a time embedding and a shortcut"},
       {"rms_norm", kRmsNorm, false, "RMS norm"},
       {"scale", kScale, false, "multiplies by a number"},
       {"scale_by", kScaleBy, false, "multiplies by a weight"},
       {"select", kSelect, false, "one index of an axis"},
+      {"slice", kSlice, false, "a range of an axis"},
       {"softcap", kSoftcap, false, "soft limit"},
       {"stack", kAxis, false, "joins its inputs along a new axis"},
       {"timestep", kTimestep, false, "sinusoidal embedding of a time step"},

@@ -187,8 +187,11 @@ bool StepReader::readKey(const yaml::Entry &entry, Step &step, const StepSchema 
   }
   Param param;
   param.built = isBuilt;
-  if (!readParam(entry.value, *schema, param))
+  const ParamSchema *future = later ? findParam(later->params, entry.key) : nullptr;
+  size_t missing = notBuilt.size();
+  if (!readParam(entry.value, *schema, isBuilt ? future : nullptr, step.kind + "." + entry.key, param))
     return false;
+  step.built &= notBuilt.size() == missing;
   step.params.push_back(std::move(param));
   return true;
 }
@@ -295,7 +298,7 @@ bool StepReader::readNames(const yaml::Node &node, bool indexed, std::vector<Tem
   return true;
 }
 
-bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, Param &out) {
+bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, const ParamSchema *later, StringRef path, Param &out) {
   out.name = schema.name.str();
   out.type = schema.type;
   out.schema = &schema;
@@ -330,12 +333,12 @@ bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, Pa
   case ParamType::Number:
   case ParamType::Bool:
     if (node.isMapping() && !schema.nested.empty())
-      return readMapping(node, schema, out);
+      return readMapping(node, schema, later, path, out);
     return readExpression(node, 0, out);
   case ParamType::List:
-    return node.isSequence() ? readSequence(node, schema, out) : readExpression(node, 0, out);
+    return node.isSequence() ? readSequence(node, schema, path, out) : readExpression(node, 0, out);
   case ParamType::Mapping:
-    return readMapping(node, schema, out);
+    return readMapping(node, schema, later, path, out);
   }
   return false;
 }
@@ -347,7 +350,8 @@ bool StepReader::readExpression(const yaml::Node &node, size_t skip, Param &out)
   return succeeded(expr);
 }
 
-bool StepReader::readMapping(const yaml::Node &node, const ParamSchema &schema, Param &out) {
+bool StepReader::readMapping(const yaml::Node &node, const ParamSchema &schema, const ParamSchema *later, StringRef path,
+                             Param &out) {
   if (!node.isMapping())
     return fail(node.place, "'" + schema.name + "' is a mapping, found a " + yaml::kindName(node.kind));
   out.isMapping = true;
@@ -357,16 +361,26 @@ bool StepReader::readMapping(const yaml::Node &node, const ParamSchema &schema, 
     const ParamSchema *key = findParam(schema.nested, entry.key);
     if (!key)
       key = any;
+    std::string inner = (path + "." + entry.key).str();
+    const ParamSchema *future = later ? findParam(later->nested, entry.key) : nullptr;
+    bool isBuilt = key != nullptr;
+    if (!key && future) {
+      key = future;
+      notBuilt.push_back({"parameter '" + inner + "'", entry.place});
+    }
     if (!key) {
       std::vector<StringRef> names;
-      for (const ParamSchema &param : schema.nested)
-        names.push_back(param.name);
+      for (const ParamSchema *table : {&schema, later})
+        if (table)
+          for (const ParamSchema &param : table->nested)
+            names.push_back(param.name);
       good = fail(entry.place, "'" + schema.name + "' has no key '" + escape::terminal(entry.key, 80) + "'" +
                                    nearestNote(entry.key, names));
       continue;
     }
     Param param;
-    if (!readParam(entry.value, *key, param)) {
+    param.built = isBuilt;
+    if (!readParam(entry.value, *key, future, inner, param)) {
       good = false;
       continue;
     }
@@ -379,13 +393,13 @@ bool StepReader::readMapping(const yaml::Node &node, const ParamSchema &schema, 
   return good;
 }
 
-bool StepReader::readSequence(const yaml::Node &node, const ParamSchema &schema, Param &out) {
+bool StepReader::readSequence(const yaml::Node &node, const ParamSchema &schema, StringRef path, Param &out) {
   static const ParamSchema kAnyItem[] = {{"item", ParamType::Expr}};
   const ParamSchema &item = schema.nested.empty() ? kAnyItem[0] : schema.nested[0];
   bool good = true;
   for (const yaml::Node &each : node.items) {
     Param param;
-    if (!readParam(each, item, param)) {
+    if (!readParam(each, item, nullptr, path, param)) {
       good = false;
       continue;
     }

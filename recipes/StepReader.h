@@ -23,10 +23,11 @@ private:
   bool readCommon(const yaml::Entry &entry, Step &step, bool &known);
   bool readCombinatorKey(const yaml::Entry &entry, Step &step, bool &known);
   bool readCases(const yaml::Node &node, Step &step);
-  bool readParam(const yaml::Node &node, const ParamSchema &schema, Param &out);
+  /// `later`: the schema that this parameter will have, or null; `path` names it in messages.
+  bool readParam(const yaml::Node &node, const ParamSchema &schema, const ParamSchema *later, StringRef path, Param &out);
   bool readExpression(const yaml::Node &node, size_t skip, Param &out);
-  bool readMapping(const yaml::Node &node, const ParamSchema &schema, Param &out);
-  bool readSequence(const yaml::Node &node, const ParamSchema &schema, Param &out);
+  bool readMapping(const yaml::Node &node, const ParamSchema &schema, const ParamSchema *later, StringRef path, Param &out);
+  bool readSequence(const yaml::Node &node, const ParamSchema &schema, StringRef path, Param &out);
   bool finish(Step &step);
   bool giveIds(StepList &steps, const std::vector<bool> &given);
 
