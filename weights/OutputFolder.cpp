@@ -159,6 +159,8 @@ FailureOr<std::unique_ptr<OutputFolder>> OutputFolder::open(const OutputOptions 
   impl.root = options.path;
   while (impl.root.size() > 1 && impl.root.back() == '/')
     impl.root.pop_back();
+  if (failed(checkOutputPlace(impl.root, options.sources, diags)))
+    return failure();
   std::error_code error;
   bool wasThere = fs::exists(impl.root, error), hadState = fs::exists(impl.at(".flagrelease"), error);
   if (failed(makeFolders(impl.at(".flagrelease"), diags)) ||

@@ -26,6 +26,7 @@ struct OutputOptions {
   bool force = false;                ///< start again, whatever is there
   std::chrono::milliseconds wait{0}; ///< for a living run that holds the folder
   const StopFlag *stop = nullptr;
+  std::vector<std::string> sources; ///< what is read: --out must lie in none of them (weights/OutputPlace.h)
 };
 
 /// A file that is complete, as the journal remembers it.

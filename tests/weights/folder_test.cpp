@@ -49,6 +49,12 @@ TEST_CASE("where an output folder may not be") {
     CHECK_THAT(textOf(diags), Catch::Contains(row.says));
   }
   ::unsetenv("HF_HOME");
+  OutputOptions options;
+  options.path = folder / "ckpt/out";
+  options.sources = {folder / "ckpt"};
+  Diagnostics opening;
+  CHECK(failed(OutputFolder::open(options, Fingerprint(), opening)));
+  CHECK_FALSE(std::filesystem::exists(options.path));
   Diagnostics space;
   CHECK(succeeded(checkDiskSpace(folder / "not/yet/there", 1, space)));
   CHECK(failed(checkDiskSpace(folder / "not/yet/there", uint64_t(1) << 60, space)));
