@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -164,7 +165,11 @@ LogicalResult Runner::broken(Wait wait, StringRef during, Milliseconds timeout, 
                   "check the connection and the engine" + Twine(where.empty() ? "" : "; " + where), diags);
   case Wait::Closed:
     return report(DeviceFault::Crash, "the runner ended during " + during + " with " + (own ? own->str() : exit.str()) + tail,
-                  where.empty() ? "find out why the engine died" : where, diags);
+                  (own && own->signaled && own->code == SIGKILL
+                       ? "signal 9 from outside is most often the kernel's answer to exhausted memory (dmesg)"
+                       : "find out why the engine died") +
+                      Twine(where.empty() ? "" : "; " + where),
+                  diags);
   case Wait::Stopped:
     return report(DeviceFault::Cancelled, "stopped during " + during, "run the same command again", diags);
   case Wait::Broken:
@@ -281,7 +286,8 @@ LogicalResult Runner::put(StringRef name, const std::string &path, Milliseconds 
       if (frame->type() == "heartbeat")
         continue;
       ::close(fd);
-      if (frame->id() == id && frame->type() == "error") // a full disk over there: it ignores the pieces that are on their way
+      // An error (a full disk over there) may come early: the runner ignores the pieces that are on their way.
+      if (frame->id() == id && (frame->type() == "error" || (frame->type() == "result" && offset >= size)))
         return failed(finish(std::move(*frame), "put", diags)) ? failure() : success();
       endProcess(options.grace);
       return report(DeviceFault::BadAnswer,

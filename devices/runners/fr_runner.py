@@ -143,7 +143,7 @@ def host_probe():
 
 class _Wire:
     def __init__(self, source, sink):
-        self.source, self.sink, self.lock, self.buffer = source, sink, threading.Lock(), b""
+        self.source, self.sink, self.lock, self.buffer = source, sink, threading.Lock(), bytearray()
 
     def send(self, body, payload=b""):
         if payload:
@@ -164,7 +164,7 @@ class _Wire:
         while b"\n" not in self.buffer:
             if len(self.buffer) > MAX_FRAME or not self._more():
                 return None
-        line, self.buffer = self.buffer.split(b"\n", 1)
+        line = self._take(self.buffer.index(b"\n") + 1)
         if not line.startswith(b"FR1 "):
             raise ValueError("a line that is no frame")
         body = json.loads(line[4:].decode("utf-8"))
@@ -174,8 +174,12 @@ class _Wire:
         while len(self.buffer) < size:
             if not self._more():
                 return None
-        payload, self.buffer = self.buffer[:size], self.buffer[size:]
-        return body, payload
+        return body, self._take(size)
+
+    def _take(self, count):
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return taken
 
     def _more(self):
         piece = os.read(self.source, 1 << 16)

@@ -121,6 +121,7 @@ TEST_CASE("what is wrong has a class, a place and words", "[faults]") {
       {"beats-for-ever", DeviceFault::Timeout, "device odd", "run took longer than 700 ms", milliseconds(700)},
       {"slow-beats", DeviceFault::Timeout, "device odd", "no sign of life for 800 ms", milliseconds(20'000), milliseconds(800)},
       {"dies", DeviceFault::Crash, "device odd", "signal 6 (Aborted); it printed last: assertion failed: kernel 7"},
+      {"killed", DeviceFault::Crash, "device odd", "exhausted memory"},
       {"exits", DeviceFault::Crash, "device odd", "exit code 1; it printed last: license expired"},
       {"closes", DeviceFault::Crash, "device odd", "the runner ended during run"},
       {"garbage", DeviceFault::BadAnswer, "device odd", "a line that is no frame: \"printf debugging is here\""},
