@@ -195,6 +195,12 @@ FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostic
     choice->files.clear();
     for (const auto &[file, names] : shards)
       choice->files.push_back(file);
+    std::vector<std::string> unnamed;
+    for (const std::string &file : choice->beside)
+      if (!shards.count(file))
+        unnamed.push_back(file);
+    if (!unnamed.empty())
+      diags.note(checkpoint.folder, "not read, because " + choice->index + " does not name them: " + listed(unnamed));
   }
   std::vector<OneFile> read(choice->files.size());
   auto task = [&](size_t i, Diagnostics &messages) {

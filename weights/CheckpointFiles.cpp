@@ -134,6 +134,8 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
   fs::directory_iterator it(given, error), end;
   for (; !error && it != end; it.increment(error)) {
     std::string name = it->path().filename().string();
+    if (name.front() == '.') // ._model.safetensors: what some systems leave beside each file
+      continue;
     if (isIndex(name) || isTensors(name))
       (isSecondary(name) ? secondary : isIndex(name) ? indexes : files).push_back(name);
     else if (StringRef(name).ends_with(".bin") || StringRef(name).ends_with(".pt") || StringRef(name).ends_with(".pth") ||
@@ -177,6 +179,8 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
     return nothingToRead(given, others, diags);
 
   // Say what was passed over. Shards of the chosen index are not: they are read.
+  if (!choice.index.empty())
+    choice.beside = files;
   std::vector<std::string> ignored = secondary;
   if (choice.index.empty())
     ignored.insert(ignored.end(), indexes.begin(), indexes.end());

@@ -10,8 +10,9 @@ namespace flagrelease {
 
 struct CheckpointChoice {
   std::string folder;
-  std::string index;              ///< file name of the index, or empty
-  std::vector<std::string> files; ///< ordered; empty when there is an index (it names them)
+  std::string index;               ///< file name of the index, or empty
+  std::vector<std::string> files;  ///< ordered; empty when there is an index (it names them)
+  std::vector<std::string> beside; ///< with an index: .safetensors files in the folder, which it should name
 };
 
 FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &folderOrFile, Diagnostics &diags);

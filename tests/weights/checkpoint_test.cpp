@@ -81,6 +81,17 @@ TEST_CASE("which files are the checkpoint") {
        [](const std::string &d) { shard(d + "/" + kTwo, {"b"}); },
        {},
        "missing: model-00001-of-00002.safetensors"},
+      {"a file that the index does not name",
+       [](const std::string &d) {
+         shard(d + "/" + kOne, {"a"}), shard(d + "/mtp.safetensors", {"x"}), writeFile(d + "/._" + kOne, "junk");
+         indexFile(d + "/model.safetensors.index.json", {{"a", kOne}});
+       },
+       {kOne},
+       "does not name them: mtp.safetensors"},
+      {"what other systems leave behind",
+       [](const std::string &d) { shard(d + "/weights.safetensors", {"a"}), writeFile(d + "/._weights.safetensors", "junk"); },
+       {"weights.safetensors"},
+       ""},
       {"another name",
        [](const std::string &d) { shard(d + "/diffusion_pytorch_model.safetensors", {"a"}); },
        {"diffusion_pytorch_model.safetensors"},
