@@ -19,12 +19,14 @@ LogicalResult flagrelease::defaultInputs(NamedTensors &inputs, int64_t past, Dia
                          "give I64 [batch, past + sequence]");
     std::vector<int64_t> positions(batch * tokens);
     for (int64_t b = 0; b < batch; ++b) {
-      int64_t count = 0;
+      int64_t count = 0, next = 0;
       for (int64_t j = 0; j < total; ++j) {
         int64_t real = mask.as<int64_t>()[b * total + j];
         count += real;
+        // A pad behind real tokens counts on, as an unpadded call would number it; a real token after it takes its own place.
+        next = real ? count - 1 : count ? next + 1 : 0;
         if (j >= past)
-          positions[b * tokens + j - past] = real ? count - 1 : 1;
+          positions[b * tokens + j - past] = next;
       }
     }
     inputs["position_ids"] = HostTensor::ofInts({batch, tokens}, positions);

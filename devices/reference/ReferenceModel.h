@@ -31,8 +31,8 @@ private:
   Interpreter<double> wide;
 };
 
-/// Adds what the caller of a model makes when it is not given: attention_mask (all 1, [B, past + S]) and position_ids (running
-/// count of the mask's ones - 1 for the last S columns; 1 where the mask is 0, as transformers' generate does).
+/// Adds what the caller of a model makes when it is not given: attention_mask (all 1, [B, past + S]) and position_ids for the last S
+/// columns: a real token's is the number of real tokens before it; pads behind real tokens count on, pads in front have 0.
 LogicalResult defaultInputs(NamedTensors &inputs, int64_t past, Diagnostics &diags);
 
 } // namespace flagrelease

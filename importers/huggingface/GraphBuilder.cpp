@@ -164,13 +164,13 @@ LogicalResult GraphBuilder::run(const StepList &steps, Value &stream, const Scop
 }
 
 LogicalResult GraphBuilder::runBody(const StepList &steps, Value &stream, const Scope &scope, const std::string &at, bool top) {
-  frames.push_back({{}, top && (frames.empty() || frames.size() == 1)});
+  frames.push_back({{}, top});
   LogicalResult result = success();
   for (const Step &step : steps)
     if (failed(result = runStep(step, stream, scope, at)))
       break;
-  // The recipe's own list stays visible: a task's head reads its ids.
-  if (!(top && frames.size() == 1))
+  // The recipe's own list and the task's stay visible: heads and outputs name their ids.
+  if (!top)
     frames.pop_back();
   return result;
 }

@@ -47,6 +47,12 @@ BlockResult flagrelease::buildPool(BlockContext &context) {
     if (!mask)
       return failure();
     real = mask;
+    // The mask covers what is cached too: the columns of this call are the last S.
+    if (dimsOf(mask.getType())[1] != s) {
+      Value columns = ops.create<fr::IotaOp>(loc, tensorType({s}, ops.getI64Type()));
+      Value past = ops.create<fr::SizeOp>(loc, tensorType({}, ops.getI64Type()), (dimsOf(mask.getType())[1] - s).str());
+      real = ops.create<fr::GatherOp>(loc, mask, ops.create<fr::AddOp>(loc, columns, past), 1, 0);
+    }
   }
   if (**kind == "mean") {
     Value weights = ops.create<fr::CastOp>(loc, tensorType(dimsOf(real.getType()), ops.getF32Type()), real);
