@@ -246,7 +246,7 @@ TEST_CASE("ONNX Runtime absent: the environment, with the remedy", "[ort]") {
   DeviceFault fault;
   FailureOr<std::unique_ptr<Device>> device = openDevice("ort:cpu", config, diags, &fault);
   if (succeeded(device)) {
-    WARN("skipped: " + python + " has onnxruntime");
+    WARN("not checked: " << python << " has onnxruntime");
     return;
   }
   INFO(textOf(diags));
