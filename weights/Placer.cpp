@@ -22,6 +22,7 @@ namespace flagrelease {
 namespace {
 
 constexpr uint64_t kPiece = uint64_t(4) << 20;
+constexpr uint64_t kPage = 4096;
 constexpr uint64_t kFlushEvery = uint64_t(32) << 20;
 
 struct Digests {
@@ -33,10 +34,33 @@ struct Digests {
 struct Target {
   FileHandle handle;
   std::string name;
+  bool direct = false; ///< opened past the page cache: buffers, offsets and sizes are multiples of a page
+
+  /// F_SETFL answers EINVAL where the file system has no direct I/O: then it stays off.
+  void setDirect(bool on) {
+    int flags = ::fcntl(handle.get(), F_GETFL);
+    int wanted = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+    direct = flags >= 0 && ::fcntl(handle.get(), F_SETFL, wanted) == 0 && on;
+  }
 };
 
-LogicalResult writePiece(const Target &target, uint64_t offset, llvm::ArrayRef<std::byte> piece, const WorkOptions &work,
+LogicalResult writePiece(Target &target, uint64_t offset, llvm::ArrayRef<std::byte> piece, const WorkOptions &work,
                          Diagnostics &diags) {
+  if (target.direct) {
+    // A disk of larger sectors than a page says EINVAL; the tail is no multiple of a page. Both go through the cache.
+    ssize_t n =
+        piece.size() % kPage == 0 ? ::pwrite(target.handle.get(), piece.data(), piece.size(), static_cast<off_t>(offset)) : 0;
+    if (n < static_cast<ssize_t>(piece.size()))
+      target.setDirect(false);
+    if (n > 0) {
+      piece = piece.drop_front(static_cast<size_t>(n));
+      offset += static_cast<uint64_t>(n);
+      if (work.progress)
+        work.progress->bytesWritten += static_cast<uint64_t>(n);
+    }
+    if (piece.empty())
+      return success();
+  }
   if (failed(writeAt(target.handle.get(), target.name, offset, piece, diags)))
     return failure();
   // Start the disk early: the sync at the end then has little left to wait for.
@@ -51,7 +75,7 @@ LogicalResult writePiece(const Target &target, uint64_t offset, llvm::ArrayRef<s
 }
 
 /// One pass over the source: hash all, hash parts, write. Small files in this thread.
-FailureOr<Digests> passSmall(const PlaceRequest &request, const Target &target, const WorkOptions &work, Diagnostics &diags) {
+FailureOr<Digests> passSmall(const PlaceRequest &request, Target &target, const WorkOptions &work, Diagnostics &diags) {
   std::vector<std::byte> bytes(request.range.bytes);
   if (failed(request.source->read(request.range.offset, bytes, diags)))
     return failure();
@@ -65,7 +89,7 @@ FailureOr<Digests> passSmall(const PlaceRequest &request, const Target &target, 
   return Digests{sha256(bytes), parts.done()};
 }
 
-FailureOr<Digests> passThreaded(const PlaceRequest &request, const Target &target, const WorkOptions &work, Diagnostics &diags) {
+FailureOr<Digests> passThreaded(const PlaceRequest &request, Target &target, const WorkOptions &work, Diagnostics &diags) {
   const uint64_t bytes = request.range.bytes;
   enum : unsigned { HashFile, HashParts, Write };
   std::vector<unsigned> roles = {HashFile};
@@ -131,7 +155,7 @@ FailureOr<Digests> passThreaded(const PlaceRequest &request, const Target &targe
   return Digests{whole.hex(), parts.done()};
 }
 
-FailureOr<Digests> pass(const PlaceRequest &request, const Target &target, const WorkOptions &work, Diagnostics &diags) {
+FailureOr<Digests> pass(const PlaceRequest &request, Target &target, const WorkOptions &work, Diagnostics &diags) {
   FailureOr<Digests> digests =
       request.range.bytes <= kPiece / 4 ? passSmall(request, target, work, diags) : passThreaded(request, target, work, diags);
   // What was read is only what was planned if nobody wrote into the source meanwhile.
@@ -196,6 +220,7 @@ FailureOr<DoneFile> placeOne(OutputFolder &out, const PlaceRequest &request, con
       target.handle = FileHandle();
     } else {
       file.how = "copy";
+      target.setDirect(request.range.bytes >= request.directFrom);
       // A disk that is too small says so now, not after an hour. Where a file system cannot reserve, writing will tell.
       if (request.range.bytes && ::fallocate(target.handle.get(), 0, 0, static_cast<off_t>(request.range.bytes)) != 0 &&
           (errno == ENOSPC || errno == EDQUOT)) {

@@ -182,6 +182,36 @@ TEST_CASE("a stopped stream goes on where it was, and damage to what it had is n
     CHECK(produced == 2'000'007); // t5 and t6 only
 }
 
+TEST_CASE("a copy past the page cache has the same bytes, where the file system can and where it cannot") {
+  std::string place = GENERATE(std::filesystem::temp_directory_path().string(), std::string("/dev/shm"));
+  if (::access(place.c_str(), W_OK) != 0) {
+    WARN("not run: no " << place);
+    return;
+  }
+  TempFolder folder(place);
+  for (size_t bytes : {size_t(8) << 20, (size_t(8) << 20) + 4096, (size_t(8) << 20) + 17, (size_t(1) << 20) + 1}) {
+    std::string content(bytes, '\0');
+    for (size_t i = 0; i < content.size(); ++i)
+      content[i] = static_cast<char>(i * 2654435761u >> 11);
+    writeFile(folder / "src", content);
+    Diagnostics diags;
+    FailureOr<std::shared_ptr<FileSource>> source = FileSource::open(folder / "src", diags);
+    REQUIRE(succeeded(source));
+    auto out = openFolder(folder / ("out" + std::to_string(bytes)), diags);
+    PlaceRequest request{*source, PlaceRequest::whole(**source), "model/a", false, {}};
+    request.directFrom = 0;
+    Progress progress;
+    WorkOptions work;
+    work.progress = &progress;
+    FailureOr<std::vector<DoneFile>> placed = placeFiles(*out, {request}, work, diags);
+    INFO(bytes << "\n" << textOf(diags));
+    REQUIRE(succeeded(placed));
+    CHECK((readFile(out->pathOf("model/a")) == content));
+    CHECK((*placed)[0].sha256 == sha256(content));
+    CHECK(progress.bytesWritten == bytes);
+  }
+}
+
 TEST_CASE("a range of a file is placed with digests of its parts") {
   TempFolder folder;
   std::string content(9'000'000, '\0');
