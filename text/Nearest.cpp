@@ -27,7 +27,9 @@ std::vector<std::string> flagrelease::nearest(StringRef word, ArrayRef<StringRef
   for (StringRef candidate : candidates) {
     if (candidate.empty() || candidate.size() > kMaxWord)
       continue;
-    unsigned limit = std::max<size_t>(2, std::max(word.size(), candidate.size()) * 2 / 5);
+    // Less than the whole word: of two words of one letter, none is near the other.
+    size_t longer = std::max(word.size(), candidate.size());
+    unsigned limit = std::min<size_t>(std::max<size_t>(2, longer * 2 / 5), longer - 1);
     unsigned distance = word.edit_distance_insensitive(candidate, /*AllowReplacements=*/true, limit);
     bool contains = std::min(word.size(), candidate.size()) >= 3 &&
                     (candidate.contains_insensitive(word) || word.contains_insensitive(candidate));
