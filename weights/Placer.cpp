@@ -7,6 +7,8 @@
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -155,12 +157,20 @@ FailureOr<Digests> passThreaded(const PlaceRequest &request, Target &target, con
   return Digests{whole.hex(), parts.done()};
 }
 
-FailureOr<Digests> pass(const PlaceRequest &request, Target &target, const WorkOptions &work, Diagnostics &diags) {
+FailureOr<Digests> pass(PlaceRequest request, Target &target, const WorkOptions &work, Diagnostics &diags) {
+  std::vector<ByteRange> wanted = request.parts;
+  llvm::sort(request.parts);
+  request.parts.erase(std::unique(request.parts.begin(), request.parts.end()), request.parts.end());
   FailureOr<Digests> digests =
       request.range.bytes <= kPiece / 4 ? passSmall(request, target, work, diags) : passThreaded(request, target, work, diags);
   // What was read is only what was planned if nobody wrote into the source meanwhile.
   if (failed(digests) || failed(request.source->checkUnchanged(diags)))
     return failure();
+  assert(digests->parts.size() == request.parts.size() && "a part reaches past the end of the file");
+  std::vector<std::string> asked;
+  for (const ByteRange &part : wanted)
+    asked.push_back(digests->parts[static_cast<size_t>(llvm::lower_bound(request.parts, part) - request.parts.begin())]);
+  digests->parts = std::move(asked);
   return digests;
 }
 

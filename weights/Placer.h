@@ -10,6 +10,7 @@
 #include "weights/OutputFolder.h"
 #include "weights/Work.h"
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,14 +20,17 @@ namespace flagrelease {
 
 struct ByteRange {
   uint64_t offset = 0, bytes = 0;
+  auto operator<=>(const ByteRange &) const = default;
 };
 
 struct PlaceRequest {
   std::shared_ptr<const FileSource> source;
-  ByteRange range;              ///< of the source; whole() for all of it
-  std::string to;               ///< relative to the output folder
-  bool link = false;            ///< a hard link, if all of the source is placed
-  std::vector<ByteRange> parts; ///< ranges whose own digests are wanted: offsets in the placed file, rising, not overlapping
+  ByteRange range;   ///< of the source; whole() for all of it
+  std::string to;    ///< relative to the output folder
+  bool link = false; ///< a hard link, if all of the source is placed
+  /// Ranges whose own digests are wanted: offsets in the placed file, in any order. Equal ones may repeat (tied weights); others
+  /// must not overlap.
+  std::vector<ByteRange> parts;
 
   /// Copies of at least this size bypass the page cache (O_DIRECT) where the file system can: half the CPU time, and the sync at
   /// the end has nothing left to wait for. Smaller files stay cached for who reads them next.

@@ -14,6 +14,8 @@ class StopFlag {
 public:
   void request() { flag.store(true, std::memory_order_relaxed); }
   bool requested() const { return flag.load(std::memory_order_relaxed); }
+  /// For those who may not include this header: devices/.
+  const std::atomic<bool> &asAtomic() const { return flag; }
   /// SIGTERM, SIGINT and SIGHUP set `flag` from now on; a second one ends the process at once with the signal's default.
   static void onSignals(StopFlag &flag);
 

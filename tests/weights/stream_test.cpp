@@ -223,8 +223,11 @@ TEST_CASE("a range of a file is placed with digests of its parts") {
   REQUIRE(succeeded(source));
   auto out = openFolder(folder / "out", diags);
   std::vector<PlaceRequest> requests;
-  requests.push_back(
-      {*source, {1'000'001, 7'000'000}, "model/range", true, {{0, 10}, {10, 0}, {10, 5'000'000}, {6'000'000, 1'000'000}}});
+  requests.push_back({*source,
+                      {1'000'001, 7'000'000},
+                      "model/range",
+                      true,
+                      {{6'000'000, 1'000'000}, {0, 10}, {10, 0}, {10, 5'000'000}, {0, 10}}});
   requests.push_back({*source, {5, 10}, "model/small", false, {}});
   requests.push_back({*source, {5, 0}, "model/empty", false, {}});
   WorkOptions work;
@@ -238,8 +241,9 @@ TEST_CASE("a range of a file is placed with digests of its parts") {
   CHECK(readFile(folder / "out/model/small") == content.substr(5, 10));
   CHECK((*placed)[0].sha256 == sha256(range));
   CHECK((*placed)[0].how == "copy"); // a range cannot be a link
-  CHECK((*placed)[0].parts == std::vector<std::string>{sha256(range.take_front(10)), sha256(StringRef("")),
-                                                       sha256(range.substr(10, 5'000'000)), sha256(range.substr(6'000'000))});
+  CHECK((*placed)[0].parts == std::vector<std::string>{sha256(range.substr(6'000'000)), sha256(range.take_front(10)),
+                                                       sha256(StringRef("")), sha256(range.substr(10, 5'000'000)),
+                                                       sha256(range.take_front(10))});
   CHECK((*placed)[2].bytes == 0);
   // A source that is written to meanwhile is noticed.
   writeFile(folder / "src/a", content + "x");
