@@ -1,3 +1,4 @@
+#include "recipes/ExprLexer.h"
 #include "recipes/ExprNode.h"
 #include "text/Escape.h"
 #include "text/Nearest.h"
@@ -16,30 +17,21 @@ static constexpr unsigned kMaxNodes = 1000;
 
 namespace {
 
-enum class TokenKind : uint8_t { End, Name, Number, Text, Symbol };
-
-struct Token {
-  TokenKind kind = TokenKind::End;
-  unsigned offset = 0;
-  StringRef spelling;  // as in the text
-  std::string content; // of Text
-};
-
 /// Recursive descent. The first error stops it: later ones would only be its echoes.
 class Parser {
 public:
-  Parser(Expr::Parsed &parsed, Diagnostics &diags) : parsed(parsed), text(parsed.text), diags(diags) {}
+  Parser(Expr::Parsed &parsed, Diagnostics &diags) : parsed(parsed), text(parsed.text), lexer(text), diags(diags) {}
 
   bool run() {
     if (text.size() > kMaxBytes)
       return fail(0, "an expression of " + std::to_string(text.size()) + " bytes, the limit is " + std::to_string(kMaxBytes));
     if (!advance())
       return false;
-    if (token.kind == TokenKind::End)
+    if (token.kind == ExprTokenKind::End)
       return fail(0, "an empty expression");
     if (!parseChoose(parsed.root))
       return false;
-    if (token.kind != TokenKind::End)
+    if (token.kind != ExprTokenKind::End)
       return unexpected("an operator or the end");
     return true;
   }
@@ -50,91 +42,19 @@ private:
     return false;
   }
   bool unexpected(StringRef wanted) {
-    std::string got = token.kind == TokenKind::End ? "the end" : "'" + escape::terminal(token.spelling, 60) + "'";
+    std::string got = token.kind == ExprTokenKind::End ? "the end" : "'" + escape::terminal(token.spelling, 60) + "'";
     return fail(token.offset, "expected " + wanted + ", found " + got);
   }
 
   bool advance() {
-    while (pos < text.size() && StringRef(" \t\r\n").contains(text[pos]))
-      ++pos;
-    token = Token();
-    token.offset = static_cast<unsigned>(pos);
-    if (pos == text.size())
+    std::string error, remedy;
+    unsigned at = 0;
+    if (lexer.next(token, at, error, remedy))
       return true;
-    char c = text[pos];
-    StringRef rest = text.substr(pos);
-    if (llvm::isAlpha(c) || c == '_') {
-      token.kind = TokenKind::Name;
-      token.spelling = rest.take_while([](char x) { return llvm::isAlnum(x) || x == '_'; });
-    } else if (llvm::isDigit(c) || (c == '.' && rest.size() > 1 && llvm::isDigit(rest[1]))) {
-      return lexNumber(rest);
-    } else if (c == '\'' || c == '"') {
-      return lexText(rest);
-    } else {
-      static constexpr StringRef kSymbols[] = {"??", "==", "!=", "<=", ">=", "//", "**", "<", ">", "+", "-", "*",
-                                               "/",  "%",  "(",  ")",  "[",  "]",  ",",  "."};
-      for (StringRef symbol : kSymbols)
-        if (rest.starts_with(symbol)) {
-          token.kind = TokenKind::Symbol;
-          token.spelling = rest.take_front(symbol.size());
-          break;
-        }
-      if (token.kind == TokenKind::End) {
-        StringRef hint = c == '=' ? "compare with ==" : c == '&' ? "write and" : c == '|' ? "write or" : c == '!' ? "write not" : "";
-        return fail(token.offset, "'" + escape::terminal(rest.take_front(1)) + "' is not part of the language", hint);
-      }
-    }
-    pos += token.spelling.size();
-    return true;
+    return fail(at, error, remedy);
   }
-
-  bool lexNumber(StringRef rest) {
-    size_t length = 0;
-    auto digits = [&] {
-      while (length < rest.size() && llvm::isDigit(rest[length]))
-        ++length;
-    };
-    digits();
-    if (length < rest.size() && rest[length] == '.')
-      ++length, digits();
-    if (length < rest.size() && (rest[length] == 'e' || rest[length] == 'E')) {
-      size_t mark = length++;
-      if (length < rest.size() && (rest[length] == '+' || rest[length] == '-'))
-        ++length;
-      if (length == rest.size() || !llvm::isDigit(rest[length]))
-        length = mark;
-      else
-        digits();
-    }
-    if (length < rest.size() && (llvm::isAlnum(rest[length]) || rest[length] == '_'))
-      return fail(token.offset, "'" + escape::terminal(rest.take_front(length + 1)) + "' is neither a number nor a name");
-    token.kind = TokenKind::Number;
-    token.spelling = rest.take_front(length);
-    pos += length;
-    return true;
-  }
-
-  bool lexText(StringRef rest) {
-    char quote = rest[0];
-    size_t i = 1;
-    for (; i < rest.size() && rest[i] != quote; ++i) {
-      if (rest[i] == '\\') {
-        if (i + 1 == rest.size() || !StringRef("\\'\"").contains(rest[i + 1]))
-          return fail(token.offset + static_cast<unsigned>(i), "a backslash stands only before \\, ' and \"");
-        ++i;
-      }
-      token.content += rest[i];
-    }
-    if (i == rest.size())
-      return fail(token.offset, "text without its closing quote");
-    token.kind = TokenKind::Text;
-    token.spelling = rest.take_front(i + 1);
-    pos += i + 1;
-    return true;
-  }
-
-  bool isSymbol(StringRef s) const { return token.kind == TokenKind::Symbol && token.spelling == s; }
-  bool isWord(StringRef s) const { return token.kind == TokenKind::Name && token.spelling == s; }
+  bool isSymbol(StringRef s) const { return token.kind == ExprTokenKind::Symbol && token.spelling == s; }
+  bool isWord(StringRef s) const { return token.kind == ExprTokenKind::Name && token.spelling == s; }
   bool isReserved(StringRef s) const {
     return llvm::is_contained({"if", "else", "and", "or", "not", "true", "false", "null"}, s);
   }
@@ -216,7 +136,7 @@ private:
     static constexpr std::pair<StringRef, ExprOp> kOps[] = {{"==", ExprOp::Equal},     {"!=", ExprOp::NotEqual},
                                                             {"<", ExprOp::Less},       {"<=", ExprOp::LessEqual},
                                                             {">", ExprOp::Greater},    {">=", ExprOp::GreaterEqual}};
-    if (token.kind == TokenKind::Symbol)
+    if (token.kind == ExprTokenKind::Symbol)
       for (auto &[symbol, op] : kOps)
         if (token.spelling == symbol)
           return op;
@@ -293,7 +213,7 @@ private:
       node.op = ExprOp::Attribute;
       if (!advance())
         return false;
-      if (token.kind != TokenKind::Name)
+      if (token.kind != ExprTokenKind::Name)
         return unexpected("a name after '.'");
       node.offset = token.offset;
       node.name = token.spelling.str();
@@ -326,14 +246,14 @@ private:
     if (!count(out.offset))
       return false;
     switch (token.kind) {
-    case TokenKind::Number:
+    case ExprTokenKind::Number:
       return parseNumber(out);
-    case TokenKind::Text:
+    case ExprTokenKind::Text:
       out.value = json::Value(token.content);
       return advance();
-    case TokenKind::Name:
+    case ExprTokenKind::Name:
       return parseName(out);
-    case TokenKind::Symbol:
+    case ExprTokenKind::Symbol:
       if (isSymbol("("))
         return advance() && parseChoose(out) && expect(")");
       if (isSymbol("[")) {
@@ -341,7 +261,7 @@ private:
         return advance() && parseList(out, "]");
       }
       break;
-    case TokenKind::End:
+    case ExprTokenKind::End:
       break;
     }
     return unexpected("a value");
@@ -404,9 +324,9 @@ private:
 
   Expr::Parsed &parsed;
   StringRef text;
+  ExprLexer lexer;
   Diagnostics &diags;
-  Token token;
-  size_t pos = 0;
+  ExprToken token;
   unsigned depth = 0, nodes = 0;
 };
 

@@ -10,7 +10,7 @@ using namespace flagrelease;
 
 static constexpr StringRef kSections[] = {"recipe", "like",   "match",  "prefix", "defaults", "let",   "inputs", "graph",
                                           "graphs", "tasks",  "hidden", "rename", "split",    "stack", "derive", "ignore",
-                                          "host",   "gguf",   "patch"};
+                                          "inert",  "host",   "gguf",   "patch"};
 
 llvm::ArrayRef<StringRef> flagrelease::recipeSections() { return kSections; }
 
@@ -102,7 +102,9 @@ bool ModelReader::readSection(const yaml::Entry &entry) {
   if (key == "derive")
     return readLogical(node, LogicalTensor::Kind::Derive);
   if (key == "ignore")
-    return readIgnored(node);
+    return readReasons(node, "ignore", recipe.ignored);
+  if (key == "inert")
+    return readReasons(node, "inert", recipe.inert);
   if (key == "host" || key == "gguf") {
     if (!node.isMapping())
       return fail(node.place, "`" + key + "` is a mapping");
@@ -245,15 +247,15 @@ bool ModelReader::readRenames(const yaml::Node &node) {
   return good;
 }
 
-bool ModelReader::readIgnored(const yaml::Node &node) {
+bool ModelReader::readReasons(const yaml::Node &node, StringRef section, std::vector<Ignored> &out) {
   if (!node.isMapping())
-    return fail(node.place, "`ignore` is a mapping from patterns of tensor names to reasons");
+    return fail(node.place, "`" + section + "` is a mapping from names to reasons");
   bool good = true;
   for (const yaml::Entry &entry : node.entries) {
     if (!entry.value.isScalar() || entry.value.isNull() || entry.value.text.empty())
-      good = fail(entry.value.place, "why is '" + escape::terminal(entry.key, 120) + "' ignored?", "write a reason");
+      good = fail(entry.value.place, "why '" + escape::terminal(entry.key, 120) + "'?", "write a reason");
     else
-      recipe.ignored.push_back({entry.key, entry.value.text, entry.place});
+      out.push_back({entry.key, entry.value.text, entry.place});
   }
   return good;
 }

@@ -28,7 +28,7 @@ private:
   bool readOutputs(const yaml::Node &node, Task &task);
   bool readHidden(const yaml::Node &node);
   bool readRenames(const yaml::Node &node);
-  bool readIgnored(const yaml::Node &node);
+  bool readReasons(const yaml::Node &node, StringRef section, std::vector<Ignored> &out);
   bool readLogical(const yaml::Node &node, LogicalTensor::Kind kind);
   bool readLogicalKey(const yaml::Entry &entry, LogicalTensor &out);
   bool readWords(const yaml::Node &node, std::vector<std::string> &out, StringRef what);

@@ -289,5 +289,7 @@ std::set<std::string> ModelRecipe::configKeys() const {
       collector.add(*one.times);
     collector.add(one.body);
   }
+  for (const Ignored &key : inert)
+    collector.keys.insert(key.pattern);
   return collector.keys;
 }

@@ -152,8 +152,9 @@ struct LogicalTensor {
   Place place;
 };
 
+/// Something that does not matter, and why.
 struct Ignored {
-  std::string pattern; ///< glob over tensor names
+  std::string pattern; ///< ignore: glob over tensor names; inert: a config key
   std::string reason;
   Place place;
 };
@@ -196,7 +197,8 @@ struct ModelRecipe {
   std::vector<std::string> hidden;
   std::vector<Rename> renames;
   std::vector<LogicalTensor> logical; ///< in the order of the file: split, stack, derive
-  std::vector<Ignored> ignored;
+  std::vector<Ignored> ignored; ///< tensors that the graph does not use
+  std::vector<Ignored> inert;   ///< config keys of this family that change no number; those of all are in _inert.yaml
   yaml::Node host; ///< rules of inputs that the host computes; a mapping, maybe empty
   yaml::Node gguf; ///< a mapping, maybe empty
   std::vector<NotBuilt> notBuilt;
@@ -204,7 +206,8 @@ struct ModelRecipe {
 
   const NamedGraph *findGraph(StringRef name) const;
   const Task *findTask(StringRef name) const;
-  /// Every free name of every expression that nothing in the recipe binds: config keys the recipe knows ("rope_scaling.type").
+  /// The config keys that the recipe knows: every free name of every expression that nothing in the recipe binds
+  /// ("rope_scaling.type"), and the keys under `inert`.
   std::set<std::string> configKeys() const;
   /// The flattened recipe as YAML (`check --show`).
   std::string print() const;

@@ -19,7 +19,7 @@ const ParamSchema kQkNorm[] = {
 const ParamSchema kRope[] = {
     {"theta", Number, true}, {"scaling", Expr}, {"dim", Int}, {"interleaved", Bool}, {"when", Bool, false, {}, {}, "false: no rotation here"},
 };
-const ParamSchema kReuse[] = {{"value", Value, true}, {"when", Bool, false, {}, {}, "false: this layer has its own"}};
+const ParamSchema kOther[] = {{"value", Value, true}, {"when", Bool, false, {}, {}, "false: the layer uses its own input"}};
 const ParamSchema kProjections[] = {{"q", Bool}, {"k", Bool}, {"v", Bool}, {"o", Bool}};
 const ParamSchema kLoraPair[] = {{"a", Tensor, true, {}, {}, "[rank, in]"}, {"b", Tensor, true, {}, {}, "[out, rank]"}};
 const ParamSchema kAdapters[] = {{"q", Mapping, false, {}, kLoraPair}, {"k", Mapping, false, {}, kLoraPair}, {"v", Mapping, false, {}, kLoraPair}};
@@ -39,9 +39,9 @@ const ParamSchema kAttention[] = {
     {"qk_norm", Mapping, false, {}, kQkNorm},
     {"rope", Mapping, false, {}, kRope},
     {"width", Int, false, {}, {}, "features of the result; absent: as many as the input has"},
-    {"memory", Value, false, {}, {}, "keys and values come from this value (cross attention)"},
+    {"memory", Mapping, false, {}, kOther, "keys and values are projected from this value (cross attention)"},
     {"keep", Bind, false, {}, {}, "binds this layer's keys and values for other layers"},
-    {"reuse", Mapping, false, {}, kReuse, "takes the keys and values that another layer kept; k and v have no tensors then"},
+    {"reuse", Mapping, false, {}, kOther, "takes the keys and values that another layer kept; k and v have no tensors then"},
     {"adapters", Mapping, false, {}, kAdapters, "low-rank terms added to projections"},
 };
 
@@ -98,7 +98,7 @@ const ParamSchema kPositions[] = {
     {"offset", Int, false, {}, {}, "added to the position"},
 };
 const ParamSchema kConv[] = {
-    {"weight", Tensor, true}, {"bias", Bool}, {"out", Int, true}, {"kernel", Int, true}, {"stride", Int}, {"padding", Int},
+    {"weight", Tensor, true}, {"bias", Bool}, {"channels", Int, true, {}, {}, "of the result"}, {"kernel", Int, true}, {"stride", Int}, {"padding", Int},
 };
 const ParamSchema kGroupNorm[] = {{"weight", Tensor, true}, {"groups", Int, true}, {"eps", Number, true}};
 const ParamSchema kLayerNorm[] = {{"weight", Tensor}, {"eps", Number, true}, {"bias", Bool}, {"offset", Number}};
@@ -120,7 +120,7 @@ const ParamSchema kTimestep[] = {
     {"width", Int, true}, {"flip", Bool, true, {}, {}, "cosines first"}, {"shift", Number, true},
 };
 const ParamSchema kResnet[] = {
-    {"out", Int, true}, {"groups", Int, true}, {"eps", Number, true}, {"act", String, true},
+    {"channels", Int, true, {}, {}, "of the result"}, {"groups", Int, true}, {"eps", Number, true}, {"act", String, true},
     {"time", Value, true, {}, {}, "embedding added between the convolutions"}, {"scale", Number},
 };
 const ParamSchema kInterpolate[] = {{"factor", Int, true}, {"mode", String, true}};

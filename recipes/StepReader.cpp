@@ -18,6 +18,12 @@ bool flagrelease::isIdentifier(StringRef text, bool dashes) {
   return llvm::all_of(text, [&](char c) { return llvm::isAlnum(c) || c == '_' || (dashes && c == '-'); });
 }
 
+bool flagrelease::usesCommonKey(ArrayRef<StepSchema> schemas) {
+  return llvm::any_of(schemas, [](const StepSchema &schema) {
+    return llvm::any_of(schema.params, [](const ParamSchema &param) { return llvm::is_contained(kCommonKeys, param.name); });
+  });
+}
+
 static const StepSchema *findKind(ArrayRef<StepSchema> schemas, StringRef kind) {
   for (const StepSchema &schema : schemas)
     if (schema.kind == kind)

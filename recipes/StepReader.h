@@ -3,12 +3,19 @@
 
 #include "recipes/ModelRecipe.h"
 
+#include <cassert>
+
 namespace flagrelease {
+
+/// True if a parameter is called id, in, out, at or when: the step's own key would hide it.
+bool usesCommonKey(llvm::ArrayRef<StepSchema> schemas);
 
 class StepReader {
 public:
   StepReader(const StepGrammar &grammar, Diagnostics &diags, std::vector<NotBuilt> &notBuilt)
-      : grammar(grammar), diags(diags), notBuilt(notBuilt) {}
+      : grammar(grammar), diags(diags), notBuilt(notBuilt) {
+    assert(!usesCommonKey(grammar.steps) && !usesCommonKey(grammar.later) && "a parameter with the name of a key that all steps have");
+  }
 
   /// Appends the steps that could be read; false when something was wrong.
   bool readList(const yaml::Node &node, StepList &out);

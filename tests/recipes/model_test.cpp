@@ -128,7 +128,7 @@ TEST_CASE("model recipe: mistakes, with line and column", "[recipes]") {
       {graph("  []\n") + "tasks: {lm: {outputs: {logits: hed}}}\n", {"r.yaml:5:9: output 'logits': no value 'hed' here"}},
       {graph("  []\n") + "tasks: {lm: {macth: [], outputs: {logits: stream}}}\n", {"r.yaml:5:14: unknown key 'macth' of a task, nearest known: match"}},
       {graph("  []\n") + "rename: {\"(\": a}\n", {"r.yaml:5:10: not a regular expression: parentheses not balanced"}},
-      {graph("  []\n") + "ignore: {\"*.x\": ~}\n", {"r.yaml:5:17: why is '*.x' ignored?"}},
+      {graph("  []\n") + "ignore: {\"*.x\": ~}\n", {"r.yaml:5:17: why '*.x'?"}},
       {graph("  []\n") + "split: [{from: a, rows: q k}]\n", {"r.yaml:5:9: a split needs from, rows and into"}},
       {graph("  []\n") + "defaults: {class: X, override: {a: {value: 1}}}\n", {"r.yaml:5:36: an override is {value: expression, reason: text}"}},
       {graph("  []\n") + "inputs: {x: {dtype: fp8, dims: [B]}}\n", {"r.yaml:5:21: 'fp8' is no type of an input"}},
