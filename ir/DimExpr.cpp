@@ -18,7 +18,7 @@ std::optional<DimExpr> DimExpr::parse(StringRef text) {
     } else {
       text = text.ltrim();
       StringRef name = text.take_while([](char c) { return llvm::isAlnum(c) || c == '_'; });
-      if (name.empty() || llvm::isDigit(name.front()))
+      if (name.empty() || name == "_" || llvm::isDigit(name.front())) // "_" says that a size has no name
         return std::nullopt;
       text = text.drop_front(name.size());
       if ((result.terms[name.str()] += coefficient) == 0)

@@ -2,6 +2,8 @@
 
 #include "llvm/ADT/DenseMap.h"
 
+#include <algorithm>
+
 using namespace flagrelease;
 using namespace mlir;
 
@@ -108,8 +110,13 @@ FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &
     return diags.error(name, "the module has no such function");
   RefContext<T> context{{}, params, diags};
 
-  // P is the length of what is cached: the size of any state along its axis, 0 before the first call.
-  context.sizes["P"] = cachedTokens();
+  // P is the length of what is cached: the size of any state along its axis, 0 before the first call. A module whose cache
+  // consists of inputs has no states: there the inputs say what P is.
+  module.walk([&](fr::StateOp state) {
+    auto it = states.find(state.getSymName().str());
+    int64_t length = it == states.end() ? 0 : it->second.shape[state.getAxis()];
+    context.sizes["P"] = std::max(context.sizes["P"], length);
+  });
 
   Block &body = function.getBody().front();
   DenseMap<Value, RefTensor<T>> values;
