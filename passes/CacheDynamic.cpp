@@ -15,8 +15,8 @@ struct CacheDynamicPass : impl::CacheDynamicBase<CacheDynamicPass> {
     for (StateUse &use : *uses) {
       mlir::Value past = addArgument(use.function, use.state.getType(), stateName("past_key_values", use.state));
       mlir::OpBuilder builder(use.append);
-      mlir::Value all = builder.create<fr::ConcatOp>(use.append.getLoc(), mlir::ValueRange{past, use.append.getValue()},
-                                                     use.state.getAxis());
+      mlir::Value all =
+          builder.create<fr::ConcatOp>(use.append.getLoc(), mlir::ValueRange{past, use.append.getValue()}, use.state.getAxis());
       addResult(use.function, all, stateName("present", use.state));
       use.append.getResult().replaceAllUsesWith(all);
       use.append.erase();

@@ -78,9 +78,11 @@ struct CacheStaticPass : impl::CacheStaticBase<CacheStaticPass> {
       OpBuilder builder(op);
       Location loc = op.getLoc();
       auto scalar = [&](int64_t value) -> Value {
-        return builder.create<fr::ConstantOp>(loc, DenseIntElementsAttr::get(cast<ShapedType>(op.getType()), ArrayRef<int64_t>(value)));
+        return builder.create<fr::ConstantOp>(
+            loc, DenseIntElementsAttr::get(cast<ShapedType>(op.getType()), ArrayRef<int64_t>(value)));
       };
-      DimExpr rest = *DimExpr::parse(op.getExpression()) - DimExpr::symbol("P") * p - DimExpr::symbol("S") * whole + DimExpr(whole * columns);
+      DimExpr rest = *DimExpr::parse(op.getExpression()) - DimExpr::symbol("P") * p - DimExpr::symbol("S") * whole +
+                     DimExpr(whole * columns);
       Value value = builder.create<fr::SizeOp>(loc, op.getType(), builder.getStringAttr(rest.str()));
       if (alone != 0) {
         Value first = builder.create<fr::GatherOp>(loc, position, scalar(0), 0, 0);

@@ -22,7 +22,9 @@ llvm::ArrayRef<Decomposition> decompositions() {
       {"fr.layer_norm", "fr.reduce fr.sub fr.mul fr.add fr.rsqrt fr.constant", &populateOne<fr::LayerNormOp, decomposeLayerNorm>},
       {"fr.rms_norm", "fr.mul fr.reduce fr.add fr.rsqrt fr.constant", &populateOne<fr::RmsNormOp, decomposeRmsNorm>},
       {"fr.rope", "fr.slice fr.concat fr.reshape fr.mul fr.add fr.sub", &populateOne<fr::RopeOp, decomposeRope>},
-      {"fr.rope_table", "fr.cast fr.mul fr.cos fr.sin fr.reshape fr.constant (dynamic, longrope: fr.reduce fr.select fr.compare fr.pow fr.div fr.sub fr.add)",
+      {"fr.rope_table",
+       "fr.cast fr.mul fr.cos fr.sin fr.reshape fr.constant (dynamic, longrope: fr.reduce fr.select fr.compare fr.pow fr.div "
+       "fr.sub fr.add)",
        &populateOne<fr::RopeTableOp, decomposeRopeTable>},
       {"fr.silu", "fr.sigmoid fr.mul", &populateOne<fr::SiluOp, decomposeSilu>},
       {"fr.softmax", "fr.reduce fr.sub fr.exp fr.div", &populateOne<fr::SoftmaxOp, decomposeSoftmax>},

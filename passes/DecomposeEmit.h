@@ -46,7 +46,8 @@ private:
   mlir::Location loc;
 };
 
-template <typename Op> using DecomposeFunction = llvm::SmallVector<mlir::Value, 2> (*)(Op op, Emit &e, const DecomposeOptions &options);
+template <typename Op>
+using DecomposeFunction = llvm::SmallVector<mlir::Value, 2> (*)(Op op, Emit &e, const DecomposeOptions &options);
 
 /// An op replaced by the values that `function` computes.
 template <typename Op, DecomposeFunction<Op> function> struct DecomposePattern : mlir::OpRewritePattern<Op> {

@@ -24,7 +24,8 @@ Values flagrelease::decomposeRmsNorm(fr::RmsNormOp op, Emit &e, const DecomposeO
 Values flagrelease::decomposeLayerNorm(fr::LayerNormOp op, Emit &e, const DecomposeOptions &) {
   Value x = op.getX();
   Value centred = e.sub(x, e.reduce(fr::ReduceKind::Mean, x, rankOf(x.getType()) - 1));
-  Value y = scaled(e, centred, meanOfSquares(e, centred), op.getEps().convertToDouble(), op.getWeight(), op.getOffset().convertToDouble());
+  Value y = scaled(e, centred, meanOfSquares(e, centred), op.getEps().convertToDouble(), op.getWeight(),
+                   op.getOffset().convertToDouble());
   return {op.getBias() ? e.add(y, e.cast(op.getBias(), elementOf(x.getType()))) : y};
 }
 

@@ -50,7 +50,8 @@ static Value dynamicFrequencies(Emit &e, fr::RopeTableOp op, Value length, const
   const float factor = static_cast<float>(op.getFactor()->convertToDouble());
   Type wide = options.float64 ? e.f64() : e.f32();
   Value longer = e.cast(length, e.f32());
-  Value ratio = e.sub(e.div(e.mul(longer, e.scalar(factor, e.f32())), e.scalar(original, e.f32())), e.scalar(factor - 1.0f, e.f32()));
+  Value ratio =
+      e.sub(e.div(e.mul(longer, e.scalar(factor, e.f32())), e.scalar(original, e.f32())), e.scalar(factor - 1.0f, e.f32()));
   // A ratio below 1 would belong to a length that the select below discards; 1 keeps pow finite there.
   ratio = e.make<fr::MaximumOp>(ratio, e.scalar(1, e.f32()));
   Value power = e.make<fr::PowOp>(e.cast(ratio, wide), e.scalar(dim / static_cast<double>(dim - 2), wide));

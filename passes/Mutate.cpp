@@ -3,8 +3,8 @@
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace flagrelease {
 #define GEN_PASS_DEF_MUTATE
@@ -28,9 +28,7 @@ struct Site {
     return found;
   }
   bool contains(Operation *op) const { return llvm::is_contained(ops, op); }
-  LogicalResult lacks(const Twine &what) {
-    return module.emitError() << "fr-mutate: layer " << layer << " has " << what;
-  }
+  LogicalResult lacks(const Twine &what) { return module.emitError() << "fr-mutate: layer " << layer << " has " << what; }
 };
 
 /// `op` again, right behind it, for this layer alone; the caller changes the copy.
@@ -275,7 +273,8 @@ LogicalResult reorderKeyHeads(Site &site) {
     SmallVector<int64_t> order;
     for (int64_t h = 0; h < heads; ++h)
       order.push_back(h % keyHeads);
-    Value indices = b.create<fr::ConstantOp>(loc, DenseIntElementsAttr::get(tensorType({DimExpr(heads)}, b.getI64Type()), ArrayRef<int64_t>(order)));
+    Value indices = b.create<fr::ConstantOp>(
+        loc, DenseIntElementsAttr::get(tensorType({DimExpr(heads)}, b.getI64Type()), ArrayRef<int64_t>(order)));
     attention.getKMutable().assign(b.create<fr::GatherOp>(loc, attention.getK(), indices, 1, 0));
     attention.getVMutable().assign(b.create<fr::GatherOp>(loc, attention.getV(), indices, 1, 0));
     return success();
@@ -299,20 +298,23 @@ LogicalResult changeMasks(Site &site, StringRef what, llvm::function_ref<bool(fr
 }
 
 LogicalResult moveDiagonal(Site &site, int64_t by) {
-  return changeMasks(site, "that is causal", [](fr::AttentionMaskOp mask) { return mask.getCausal(); },
-                     [&](fr::AttentionMaskOp mask) { mask.setDiagonal(mask.getDiagonal() + by); });
+  return changeMasks(
+      site, "that is causal", [](fr::AttentionMaskOp mask) { return mask.getCausal(); },
+      [&](fr::AttentionMaskOp mask) { mask.setDiagonal(mask.getDiagonal() + by); });
 }
 LogicalResult causalPlus(Site &site) { return moveDiagonal(site, 1); }
 LogicalResult causalMinus(Site &site) { return moveDiagonal(site, -1); }
 
 LogicalResult ignoreWindow(Site &site) {
-  return changeMasks(site, "with a window", [](fr::AttentionMaskOp mask) { return mask.getWindow().has_value(); },
-                     [](fr::AttentionMaskOp mask) { mask.removeWindowAttr(); });
+  return changeMasks(
+      site, "with a window", [](fr::AttentionMaskOp mask) { return mask.getWindow().has_value(); },
+      [](fr::AttentionMaskOp mask) { mask.removeWindowAttr(); });
 }
 
 LogicalResult ignorePadding(Site &site) {
-  return changeMasks(site, "that reads padding", [](fr::AttentionMaskOp mask) { return bool(mask.getPadding()); },
-                     [](fr::AttentionMaskOp mask) { mask.getPaddingMutable().clear(); });
+  return changeMasks(
+      site, "that reads padding", [](fr::AttentionMaskOp mask) { return bool(mask.getPadding()); },
+      [](fr::AttentionMaskOp mask) { mask.getPaddingMutable().clear(); });
 }
 
 struct Entry {
@@ -330,7 +332,7 @@ const Entry kMutations[] = {
     {{"gelu", "gelu is exact instead of tanh, or tanh instead of exact", kAlways}, &otherGelu},
     {{"head-scale", "the scores of the first head are 10 % larger", kAlways}, &scaleHead},
     {{"kv-order", "key and value heads are repeated in the wrong order", kAlways}, &reorderKeyHeads},
-    {{"causal-plus", "a query sees one token of its future", kAlways}, &causalPlus},
+    {{"causal-plus", "a query sees one token of its future", Mutation::Seen::WithPrefill}, &causalPlus},
     {{"causal-minus", "a query does not see its own token", kAlways}, &causalMinus},
     {{"window", "the sliding window is ignored", kAlways}, &ignoreWindow},
     {{"padding", "padded tokens are seen", Mutation::Seen::WithPadding}, &ignorePadding},

@@ -8,8 +8,8 @@ namespace flagrelease {
 struct Mutation {
   llvm::StringLiteral kind;
   llvm::StringLiteral what;
-  /// Shows only in a run with a cache, only with padding, or always: what a case list must hold to catch it.
-  enum class Seen { Always, WithCache, WithPadding } seen;
+  /// What a case list must hold to catch it: anything, a call of several tokens, a call with a cache, or a padded row.
+  enum class Seen { Always, WithPrefill, WithCache, WithPadding } seen;
 };
 
 /// All kinds, in the order of the table in the docs.

@@ -21,10 +21,17 @@ void flagrelease::buildPipeline(OpPassManager &manager, const PipelineOptions &o
   // The cache mode decides which arguments there are, and removes the symbol P; sizes become numbers only after that, because a
   // static cache says what P + S is.
   switch (options.cache) {
-  case PipelineOptions::Cache::Keep: break;
-  case PipelineOptions::Cache::None: manager.addPass(createCacheNone()); break;
-  case PipelineOptions::Cache::Dynamic: manager.addPass(createCacheDynamic()); break;
-  case PipelineOptions::Cache::Static: manager.addPass(createCacheStatic({options.cacheSize})); break;
+  case PipelineOptions::Cache::Keep:
+    break;
+  case PipelineOptions::Cache::None:
+    manager.addPass(createCacheNone());
+    break;
+  case PipelineOptions::Cache::Dynamic:
+    manager.addPass(createCacheDynamic());
+    break;
+  case PipelineOptions::Cache::Static:
+    manager.addPass(createCacheStatic({options.cacheSize}));
+    break;
   }
   if (!options.sizes.empty()) {
     std::vector<std::string> sizes;
@@ -35,9 +42,14 @@ void flagrelease::buildPipeline(OpPassManager &manager, const PipelineOptions &o
 
   // Taps go before equal ops merge: a tap between two equal ops keeps them apart.
   switch (options.taps) {
-  case PipelineOptions::Taps::Keep: break;
-  case PipelineOptions::Taps::Drop: manager.addPass(createDropTaps()); break;
-  case PipelineOptions::Taps::Outputs: manager.addPass(createTapsToOutputs()); break;
+  case PipelineOptions::Taps::Keep:
+    break;
+  case PipelineOptions::Taps::Drop:
+    manager.addPass(createDropTaps());
+    break;
+  case PipelineOptions::Taps::Outputs:
+    manager.addPass(createTapsToOutputs());
+    break;
   }
 
   // Every layer brings its own mask and rotary table; after this equal ones are one. On functions only: params are what the user
@@ -98,7 +110,8 @@ std::string placeOf(Location loc) {
 }
 } // namespace
 
-LogicalResult flagrelease::runPasses(ModuleOp module, function_ref<void(OpPassManager &)> build, StringRef dumpDir, Diagnostics &diags) {
+LogicalResult flagrelease::runPasses(ModuleOp module, function_ref<void(OpPassManager &)> build, StringRef dumpDir,
+                                     Diagnostics &diags) {
   // MLIR's diagnostics carry our messages: the note, if any, is the remedy.
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
@@ -109,12 +122,17 @@ LogicalResult flagrelease::runPasses(ModuleOp module, function_ref<void(OpPassMa
     (void)diags.error(placeOf(diagnostic.getLocation()), diagnostic.str(), remedy);
     return success();
   });
+  const bool hadErrors = diags.hasErrors();
   PassManager manager(module.getContext());
   build(manager);
   if (!dumpDir.empty())
     manager.addInstrumentation(std::make_unique<DumpModules>(module, dumpDir, diags));
-  bool hadErrors = diags.hasErrors();
-  if (failed(manager.run(module))) {
+  // The remedy is a note of ours, not a print of the op.
+  const bool printsOps = module.getContext()->shouldPrintOpOnDiagnostic();
+  module.getContext()->printOpOnDiagnostic(false);
+  const LogicalResult ran = manager.run(module);
+  module.getContext()->printOpOnDiagnostic(printsOps);
+  if (failed(ran)) {
     if (!diags.hasErrors())
       return diags.error("module", "a pass failed without saying why", "run flagrelease-opt on the module in --dump-dir");
     return failure();

@@ -39,7 +39,8 @@ void buildPipeline(mlir::OpPassManager &manager, const PipelineOptions &options)
 LogicalResult runPasses(mlir::ModuleOp module, llvm::function_ref<void(mlir::OpPassManager &)> build, llvm::StringRef dumpDir,
                         Diagnostics &diags);
 
-inline LogicalResult runPipeline(mlir::ModuleOp module, const PipelineOptions &options, llvm::StringRef dumpDir, Diagnostics &diags) {
+inline LogicalResult runPipeline(mlir::ModuleOp module, const PipelineOptions &options, llvm::StringRef dumpDir,
+                                 Diagnostics &diags) {
   return runPasses(module, [&](mlir::OpPassManager &manager) { buildPipeline(manager, options); }, dumpDir, diags);
 }
 

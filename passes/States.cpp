@@ -33,7 +33,8 @@ FailureOr<SmallVector<StateUse>> flagrelease::findStates(ModuleOp module) {
   llvm::SmallPtrSet<Operation *, 4> reported;
   for (StateUse &use : uses)
     if (func::CallOp call = calls.lookup(use.function.getSymName()); call && reported.insert(use.function).second) {
-      InFlightDiagnostic d = use.function.emitOpError("keeps state '") << use.state.getSymName() << "' and is called by another function";
+      InFlightDiagnostic d = use.function.emitOpError("keeps state '")
+                             << use.state.getSymName() << "' and is called by another function";
       d.attachNote(call.getLoc()) << "called here; a part with states is an entry of its own";
       bad = true;
     }

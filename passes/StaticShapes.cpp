@@ -24,7 +24,8 @@ struct StaticShapesPass : impl::StaticShapesBase<StaticShapesPass> {
         return signalPassFailure();
       }
       if (!llvm::is_contained(known, symbol)) {
-        module.emitError() << "fr-static-shapes: no tensor has a size " << symbol << "; the sizes are " << llvm::join(known, ", ");
+        module.emitError() << "fr-static-shapes: no tensor has a size " << symbol << "; the sizes are "
+                           << llvm::join(known, ", ");
         return signalPassFailure();
       }
       by[symbol.str()] = DimExpr(value);
