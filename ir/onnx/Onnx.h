@@ -27,6 +27,8 @@ std::optional<int64_t> opsetOf(mlir::Operation *op, llvm::StringRef domain);
 
 /// "f32", "i1", "ui8", "f8e4m3fn": as the schema table spells element types; empty when ONNX has no such type.
 llvm::StringRef elementTypeName(mlir::Type element);
+/// TensorProto.DataType of onnx.proto: 1 for f32, 16 for bf16; 0 when ONNX has no such type.
+int32_t elementTypeNumber(mlir::Type element);
 
 /// The largest constant of a graph in bytes; anything larger is a param.
 inline constexpr int64_t kMaxConstantBytes = int64_t(1) << 20;

@@ -42,14 +42,21 @@ StringRef onnx_ir::elementTypeName(Type element) {
   if (auto integer = dyn_cast<IntegerType>(element)) {
     bool isUnsigned = integer.isUnsigned();
     switch (integer.getWidth()) {
-    case 1: return "i1";
-    case 4: return isUnsigned ? "ui4" : "i4";
+    case 1:
+      return "i1";
+    case 4:
+      return isUnsigned ? "ui4" : "i4";
     // A signed byte carries E8M0 in this program (ir/Fr.h); a signless one is an ordinary int8.
-    case 8: return isUnsigned ? "ui8" : integer.isSigned() ? "f8e8m0" : "i8";
-    case 16: return isUnsigned ? "ui16" : "i16";
-    case 32: return isUnsigned ? "ui32" : "i32";
-    case 64: return isUnsigned ? "ui64" : "i64";
-    default: return "";
+    case 8:
+      return isUnsigned ? "ui8" : integer.isSigned() ? "f8e8m0" : "i8";
+    case 16:
+      return isUnsigned ? "ui16" : "i16";
+    case 32:
+      return isUnsigned ? "ui32" : "i32";
+    case 64:
+      return isUnsigned ? "ui64" : "i64";
+    default:
+      return "";
     }
   }
   if (element.isF32())
@@ -65,6 +72,17 @@ StringRef onnx_ir::elementTypeName(Type element) {
   if (isa<Float8E5M2Type>(element))
     return "f8e5m2";
   return "";
+}
+
+int32_t onnx_ir::elementTypeNumber(Type element) {
+  static constexpr std::pair<StringLiteral, int32_t> kNumbers[] = {
+      {"f32", 1},  {"ui8", 2},  {"i8", 3},    {"ui16", 4},  {"i16", 5},   {"i32", 6},       {"i64", 7},     {"i1", 9},
+      {"f16", 10}, {"f64", 11}, {"ui32", 12}, {"ui64", 13}, {"bf16", 16}, {"f8e4m3fn", 17}, {"f8e5m2", 19}, {"f8e8m0", 24}};
+  StringRef name = elementTypeName(element);
+  for (auto [known, number] : kNumbers)
+    if (name == known)
+      return number;
+  return 0;
 }
 
 //===----------------------------------------------------------------------===//
@@ -107,7 +125,8 @@ void NodeOp::print(OpAsmPrinter &printer) {
   printer << '(' << getInputs() << ')';
   if (getNodeAttributes())
     printer.printOptionalAttrDict(getNodeAttributes()->getValue());
-  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {getOpTypeAttrName(), getDomainAttrName(), getNodeAttributesAttrName()});
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                           {getOpTypeAttrName(), getDomainAttrName(), getNodeAttributesAttrName()});
   printer << " : ";
   printer.printFunctionalType(*this);
 }

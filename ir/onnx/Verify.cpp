@@ -47,25 +47,39 @@ bool hasKind(Attribute value, char kind) {
     auto number = dyn_cast<FloatAttr>(value);
     return number && number.getType().isF32();
   }
-  case 's': return isa<StringAttr>(value);
-  case 't': return isa<ElementsAttr>(value);
-  case 'I': return isa<DenseI64ArrayAttr>(value);
-  case 'F': return isa<DenseF32ArrayAttr>(value);
-  case 'S': return isa<ArrayAttr>(value) && llvm::all_of(cast<ArrayAttr>(value), [](Attribute a) { return isa<StringAttr>(a); });
-  default: return false; // graphs and sparse tensors: no module of ours holds them
+  case 's':
+    return isa<StringAttr>(value);
+  case 't':
+    return isa<ElementsAttr>(value);
+  case 'I':
+    return isa<DenseI64ArrayAttr>(value);
+  case 'F':
+    return isa<DenseF32ArrayAttr>(value);
+  case 'S':
+    return isa<ArrayAttr>(value) && llvm::all_of(cast<ArrayAttr>(value), [](Attribute a) { return isa<StringAttr>(a); });
+  default:
+    return false; // graphs and sparse tensors: no module of ours holds them
   }
 }
 
 StringRef kindName(char kind) {
   switch (kind) {
-  case 'i': return "an i64";
-  case 'f': return "an f32";
-  case 's': return "a string";
-  case 't': return "a tensor";
-  case 'I': return "an array<i64>";
-  case 'F': return "an array<f32>";
-  case 'S': return "an array of strings";
-  default: return "a graph, which is not supported";
+  case 'i':
+    return "an i64";
+  case 'f':
+    return "an f32";
+  case 's':
+    return "a string";
+  case 't':
+    return "a tensor";
+  case 'I':
+    return "an array<i64>";
+  case 'F':
+    return "an array<f32>";
+  case 'S':
+    return "an array of strings";
+  default:
+    return "a graph, which is not supported";
   }
 }
 
@@ -92,14 +106,14 @@ public:
   }
 
 private:
-  InFlightDiagnostic error() {
-    return op.emitOpError() << '"' << op.getOpType() << "\" (since " << schema.since << ") ";
-  }
+  InFlightDiagnostic error() { return op.emitOpError() << '"' << op.getOpType() << "\" (since " << schema.since << ") "; }
 
   LogicalResult arity(StringRef what, int64_t count, int64_t least, int64_t most) {
     if (count < least || (most >= 0 && count > most))
       return error() << "has " << count << ' ' << what << ", takes " << least
-                     << (most < 0 ? std::string(" or more") : most == least ? std::string() : " to " + std::to_string(most));
+                     << (most < 0        ? std::string(" or more")
+                         : most == least ? std::string()
+                                         : " to " + std::to_string(most));
     return success();
   }
 
@@ -117,7 +131,8 @@ private:
       StringRef element = elementTypeName(tensor.getElementType());
       StringRef set = formal.fixed ? formal.type : allowed.lookup(formal.type);
       if (element.empty() || !contains(set, element))
-        return error() << what << ' ' << i << " (" << formal.name << ") has elements " << tensor.getElementType() << ", takes " << set;
+        return error() << what << ' ' << i << " (" << formal.name << ") has elements " << tensor.getElementType() << ", takes "
+                       << set;
       if (formal.fixed || formal.mayDiffer)
         continue;
       auto [it, isFirst] = bound.try_emplace(formal.type, element);
@@ -161,16 +176,13 @@ LogicalResult NodeOp::verify() {
   StringRef domain = getDomainName();
   std::optional<int64_t> opset = opsetOf(*this, domain);
   if (!opset)
-    return emitOpError() << '"' << getOpType() << "\" is of domain " << domain << ", for which the module states no " << kOpsetAttr;
+    return emitOpError() << '"' << getOpType() << "\" is of domain " << domain << ", for which the module states no "
+                         << kOpsetAttr;
   if (const OnnxSchema *schema = findOnnxSchema(domain, getOpType(), *opset))
     return Verifier(*this, *schema).run();
-  int64_t first = 0;
-  for (const OnnxSchema &row : onnxSchemas())
-    if (domain == row.domain && getOpType() == row.name && (first == 0 || row.since < first))
-      first = row.since;
   InFlightDiagnostic diagnostic = emitOpError();
   diagnostic << '"' << getOpType() << "\" is no operator of " << domain << " at opset " << *opset;
-  if (first > *opset)
-    diagnostic << "; it exists since " << first;
+  if (std::optional<int64_t> first = firstOnnxOpset(domain, getOpType()); first && *first > *opset)
+    diagnostic << "; it exists since " << *first;
   return diagnostic;
 }

@@ -1,0 +1,63 @@
+// What an exporter is: it turns a finished module into the files of one format, without thinking. It moves no weight byte: it
+// says exactly which files the artefact has and where each tensor lies in them; weights/ writes them afterwards, so that the
+// whole layout is known before the first byte moves.
+#pragma once
+
+#include "ir/DType.h"
+#include "text/Diagnostics.h"
+#include "weights/Checkpoint.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/ArrayRef.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace flagrelease {
+
+struct ExportRequest {
+  mlir::ModuleOp module;                  ///< at the level that the format prints
+  const Checkpoint *checkpoint = nullptr; ///< where the weights of fr.weights lie; null if the module has none
+  std::string function = "main";          ///< the part to export
+  std::string stem = "model";             ///< files are called after it: model.onnx, model.onnx.data
+};
+
+/// One tensor inside a file of the artefact.
+struct ExportedTensor {
+  std::string param;  ///< symbol of the fr.param that gives its bytes
+  std::string weight; ///< Placed: the tensor of the source that it is, unchanged
+  DType type = DType::F32;
+  std::vector<int64_t> shape;
+  uint64_t offset = 0, bytes = 0; ///< in the file
+};
+
+struct ExportedFile {
+  enum class Kind : uint8_t {
+    Placed,  ///< a file of the checkpoint as it is, at the same name
+    Derived, ///< tensors to be computed from params and written at their offsets; zeros between them
+    Written, ///< `content`
+  };
+  Kind kind = Kind::Written;
+  std::string path;                    ///< relative to the folder of the format's files; never leaves it
+  uint64_t bytes = 0;                  ///< of the whole file
+  uint32_t source = 0;                 ///< Placed: index into Checkpoint::files
+  std::vector<ExportedTensor> tensors; ///< by offset; Placed: those that the format refers to
+  std::string content;                 ///< Written
+};
+
+/// Placed files in the order of the checkpoint, then derived, then written ones. The same module gives the same plan and bytes.
+struct ExportPlan {
+  std::vector<ExportedFile> files;
+};
+
+struct Exporter {
+  llvm::StringLiteral name;        ///< of --format
+  llvm::StringLiteral description; ///< for `list formats`
+  FailureOr<ExportPlan> (*run)(const ExportRequest &, Diagnostics &);
+};
+
+llvm::ArrayRef<Exporter> exporters();
+const Exporter *findExporter(llvm::StringRef name);
+
+} // namespace flagrelease

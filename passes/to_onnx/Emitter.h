@@ -1,0 +1,160 @@
+// Makes nodes of the dialect `onnx` with their types, and takes them back when a way turns out to be unusable.
+#pragma once
+
+#include "ir/Fr.h"
+#include "ir/onnx/Onnx.h"
+#include "passes/to_onnx/ToOnnx.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace flagrelease::to_onnx {
+
+using mlir::Type;
+using mlir::Value;
+using mlir::ValueRange;
+using Values = llvm::SmallVector<Value, 2>;
+using NamedAttrs = llvm::SmallVector<mlir::NamedAttribute, 4>;
+
+/// One of the ways to lower an op; `name` is what a plan prints.
+struct Way {
+  llvm::StringLiteral name;
+  llvm::function_ref<Values()> make;
+};
+
+class Emitter {
+public:
+  Emitter(mlir::func::FuncOp function, const OnnxTarget &target, Diagnostics &diags);
+
+  /// Nodes made from now on stand before `op` and carry its name.
+  void begin(mlir::Operation *op);
+  /// What `op` became.
+  void finish(mlir::Operation *op, ValueRange results);
+  /// The value that stands for a value of the `fr` function.
+  Value operator()(Value fr) const;
+  int64_t opset() const { return target.opset; }
+  bool failed() const { return hasFailed; }
+  /// Adds a problem and returns a value of the type, so that making goes on to the end of the op; the module is given up then.
+  Value error(const llvm::Twine &what, Type type);
+
+  //--- nodes -------------------------------------------------------------------------------------------------------------------
+  Values nodes(llvm::StringRef op, ValueRange inputs, llvm::ArrayRef<Type> results, NamedAttrs attributes = {},
+               llvm::StringRef domain = "");
+  Value node(llvm::StringRef op, ValueRange inputs, Type result, NamedAttrs attributes = {}, llvm::StringRef domain = "") {
+    return nodes(op, inputs, {result}, std::move(attributes), domain)[0];
+  }
+  /// The first way whose nodes the toolchain takes; if there is none, the one that lacks fewest, whose nodes are then reported.
+  /// It is the way of the op that a plan prints.
+  Values firstOf(llvm::ArrayRef<Way> ways);
+  /// The same for a part of an op, which no plan prints.
+  Values partFirstOf(llvm::ArrayRef<Way> ways) { return choose(ways).first; }
+  mlir::NamedAttribute i64(llvm::StringRef name, int64_t value);
+  mlir::NamedAttribute f32(llvm::StringRef name, double value);
+  mlir::NamedAttribute i64s(llvm::StringRef name, llvm::ArrayRef<int64_t> values);
+  mlir::NamedAttribute text(llvm::StringRef name, llvm::StringRef value);
+
+  //--- constants and sizes
+  //-------------------------------------------------------------------------------------------------------
+  Value constant(mlir::ElementsAttr value);
+  Value ints(llvm::ArrayRef<int64_t> values); ///< i64 [n]
+  Value scalarInt(int64_t value);             ///< i64 []
+  Value scalar(double value, Type element);   ///< float [], rounded once
+  Value floats(llvm::ArrayRef<double> values, llvm::ArrayRef<int64_t> shape, Type element);
+  Value splat(double value, llvm::ArrayRef<int64_t> shape, Type element);
+  Value none();
+  Value sizeScalar(const DimExpr &expr) { return size(expr, true); }  ///< i64 []
+  Value sizeVector(const DimExpr &expr) { return size(expr, false); } ///< i64 [1]
+  /// i64 [n]; a constant when all are static.
+  Value shape(llvm::ArrayRef<DimExpr> dims);
+  /// start, start + 1, ..., i64 [count].
+  Value iota(const DimExpr &count, const DimExpr &start = DimExpr(0));
+
+  //--- typed helpers: result types follow from the operands
+  //----------------------------------------------------------------------
+  Value unary(llvm::StringRef op, Value x) { return node(op, {x}, x.getType()); }
+  /// Shapes broadcast; the element type is that of `a` unless given.
+  Value binary(llvm::StringRef op, Value a, Value b, Type element = {});
+  Value compare(llvm::StringRef op, Value a, Value b) { return binary(op, a, b, builder.getI1Type()); }
+  Value cast(Value x, Type element);
+  Value reshape(Value x, llvm::ArrayRef<DimExpr> dims);
+  Value unsqueeze(Value x, llvm::ArrayRef<int64_t> axes); ///< axes of the result, ascending
+  Value transpose(Value x, llvm::ArrayRef<int64_t> permutation);
+  Value matmul(Value a, Value b);
+  Value concat(ValueRange parts, int64_t axis);
+  Value slice(Value x, int64_t axis, int64_t start, int64_t size);
+  Values split(Value x, int64_t axis, llvm::ArrayRef<int64_t> sizes);
+  Value where(Value condition, Value a, Value b);
+  Value reduce(llvm::StringRef op, Value x, llvm::ArrayRef<int64_t> axes); ///< reduced axes stay with size 1
+  Value gather(Value x, Value indices, int64_t axis);
+  Value expand(Value x, llvm::ArrayRef<DimExpr> dims);
+  Value cumsum(Value x, int64_t axis);
+
+  mlir::OpBuilder builder;
+
+  //--- what was made
+  //-------------------------------------------------------------------------------------------------------------
+  struct Miss {
+    std::string op;
+    std::vector<std::string> operands;
+  };
+  /// Since begin(): the name of the way chosen, the operators made, and those the toolchain does not take.
+  llvm::StringRef way() const { return chosen; }
+  std::vector<std::string> operatorsMade() const;
+  llvm::ArrayRef<Miss> missed() const { return misses; }
+
+private:
+  std::pair<Values, llvm::StringRef> choose(llvm::ArrayRef<Way> ways);
+  Value size(const DimExpr &expr, bool isScalar);
+  /// An argument of the function and the dimension of it that has this size.
+  std::optional<std::pair<Value, int64_t>> carrier(const DimExpr &expr) const;
+  Value carried(Value argument, int64_t dim, bool isScalar);
+  std::optional<Value> symbol(const std::string &name, bool isScalar);
+  mlir::Location locationOf(mlir::Operation *op) const;
+  void rollBack(size_t operations, size_t missCount, size_t cached);
+
+  mlir::func::FuncOp function;
+  const OnnxTarget &target;
+  Diagnostics &diags;
+  mlir::Operation *current = nullptr;
+  mlir::Location loc;
+  llvm::DenseMap<Value, Value> mapping;
+  llvm::SmallVector<mlir::Operation *, 16> made; ///< since begin()
+  llvm::SmallVector<Miss, 2> misses;
+  llvm::StringRef chosen;
+  bool hasFailed = false;
+  /// Constants and sizes already made, and the order in which they came, to forget those that are taken back.
+  llvm::DenseMap<mlir::Attribute, Value> constants;
+  llvm::StringMap<Value> sizes;
+  struct Cached {
+    mlir::Attribute constant;
+    std::string size;
+  };
+  std::vector<Cached> cacheLog;
+};
+
+/// Sizes of two operands after broadcasting.
+DimExprs broadcastDims(llvm::ArrayRef<DimExpr> a, llvm::ArrayRef<DimExpr> b);
+
+/// The size of dimensions merged into one. A product of names is no affine size: it gets a name of its own, "B_x_S".
+DimExpr flatDim(llvm::ArrayRef<DimExpr> dims);
+
+/// One `fr` op and how it becomes nodes. A function returns one value per result.
+struct Lowering {
+  llvm::StringLiteral op;
+  Values (*lower)(mlir::Operation *, Emitter &);
+};
+
+/// A row of a table from a function on the typed op.
+template <typename Op, Values (*F)(Op, Emitter &)> Lowering lowering(llvm::StringLiteral name) {
+  return {name, [](mlir::Operation *op, Emitter &e) { return F(llvm::cast<Op>(op), e); }};
+}
+
+// One table per file.
+llvm::ArrayRef<Lowering> elementwiseLowerings();
+llvm::ArrayRef<Lowering> shapeLowerings();
+llvm::ArrayRef<Lowering> layerLowerings();
+llvm::ArrayRef<Lowering> rotaryLowerings();
+llvm::ArrayRef<Lowering> attentionLowerings();
+
+} // namespace flagrelease::to_onnx

@@ -1,0 +1,26 @@
+#include "passes/to_onnx/Toolchain.h"
+
+#include "ir/Fr.h"
+
+using namespace flagrelease;
+
+/// The table speaks of operands by position, so every position needs a format: an absent one gets that of the first.
+static llvm::SmallVector<NumberFormat> formatsOf(llvm::ArrayRef<mlir::Type> types) {
+  llvm::SmallVector<NumberFormat> formats;
+  for (mlir::Type type : types) {
+    std::optional<DType> dtype = type ? dtypeOf(type) : std::nullopt;
+    formats.push_back(dtype ? numberFormatOf(*dtype) : formats.empty() ? NumberFormat::FP32 : formats.front());
+  }
+  return formats;
+}
+
+OpLookup flagrelease::lookUp(const OpTable &table, const OnnxNodeQuery &query) {
+  return table.lookup(query.domain, query.op, query.opset, formatsOf(query.operands), formatsOf(query.results));
+}
+
+OnnxTarget flagrelease::onnxTarget(const OpTable &table, int64_t opset) {
+  OnnxTarget target;
+  target.opset = opset;
+  target.supported = [&table](const OnnxNodeQuery &query) { return lookUp(table, query).verdict >= OpVerdict::Listed; };
+  return target;
+}
