@@ -20,8 +20,9 @@ namespace flagrelease {
 
 struct BytesRequest {
   const Manifest &manifest;
-  std::string outFolder;  ///< that holds model/
-  mlir::ModuleOp &module; ///< the final module: a param for each tensor of the manifest, of the same name
+  std::string outFolder; ///< that holds model/
+  mlir::ModuleOp
+      &module; ///< the final module, with a param for each tensor of the manifest, of the same name; an identity needs none
   const Checkpoint &checkpoint;
   /// Tensors of the source that the artefact does not hold, with the reason ("computed", "the graph does not use it").
   std::map<std::string, std::string> left;

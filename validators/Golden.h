@@ -29,7 +29,7 @@ struct GoldenRequest {
   std::string scheme = "source";
   uint64_t maxBytes = uint64_t(4) << 30;
   /// Runs the model without a cache. `taps` says whether taps are wanted.
-  std::function<FailureOr<NamedTensors>(const NamedTensors &inputs, bool taps, Diagnostics &diags)> run;
+  std::function<FailureOr<NamedTensors>(const NamedTensors &inputs, bool taps, Diagnostics &diags)> run = nullptr;
 };
 
 struct GoldenComparison {

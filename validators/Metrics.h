@@ -35,7 +35,6 @@ struct Distance {
   int64_t rows = 0;
   int64_t notFinite = 0;    ///< elements that are NaN or infinite where the reference has a number
   int64_t constantRows = 0; ///< see ConstantRule
-  int64_t tokensCompared = 0;
 
   /// The worse of both, by each metric.
   void merge(const Distance &other);
@@ -55,10 +54,21 @@ struct DistanceOptions {
 /// Rows of a tensor that are compared: indices of runs of shape.back() elements (one element for a scalar).
 using RowSelection = std::vector<int64_t>;
 
-/// One group: row rowsGot[i] of `got` against row rowsRef[i] of `ref`. Both selections are of one length, inside the tensors, and
-/// the rows are equally long (asserted): the caller has compared shapes.
-Distance distance(const HostTensor &got, const RowSelection &rowsGot, const HostTensor &ref, const RowSelection &rowsRef,
-                  const DistanceOptions &options = {});
+/// Adds rows, of one or of several pairs of tensors, into one group.
+class DistanceGroup {
+public:
+  explicit DistanceGroup(const DistanceOptions &options = {}) : options(options) {}
+  /// Row rowsGot[i] of `got` against row rowsRef[i] of `ref`. Both selections are of one length and inside the tensors, and the
+  /// rows are equally long (asserted): the caller has compared shapes.
+  void add(const HostTensor &got, const RowSelection &rowsGot, const HostTensor &ref, const RowSelection &rowsRef);
+  Distance finish() const;
+
+private:
+  DistanceOptions options;
+  Distance sum;
+  double squares = 0, referenceSquares = 0, referenceMax = 0;
+};
+
 /// All rows. Shapes must be equal (asserted).
 Distance distance(const HostTensor &got, const HostTensor &ref, const DistanceOptions &options = {});
 

@@ -38,11 +38,11 @@ struct NumbersRequest {
   std::string task = "causal_lm";
   int64_t vocabulary = 0;
   int64_t maxLength = 0; ///< positions of the model; 0: unlimited
-  std::optional<int64_t> padId;
-  bool lengthDependent = false;        ///< dynamic or longrope: cached and uncached runs differ
-  bool columnWindow = false;           ///< a sliding window counts columns: padding inside the text takes part of it
-  std::vector<int64_t> extraLengths;   ///< beyond the gate's; run while the budget lasts
-  std::optional<double> budgetSeconds; ///< instead of the gate's
+  std::optional<int64_t> padId = std::nullopt;
+  bool lengthDependent = false;           ///< dynamic or longrope: cached and uncached runs differ
+  bool columnWindow = false;              ///< a sliding window counts columns: padding inside the text takes part of it
+  std::vector<int64_t> extraLengths = {}; ///< beyond the gate's; run while the budget lasts
+  std::optional<double> budgetSeconds = std::nullopt; ///< instead of the gate's
   const StopFlag *stop = nullptr;
   /// Called before each case: name and how many of how many. May be empty.
   std::function<void(StringRef, size_t, size_t)> progress = nullptr;
