@@ -72,6 +72,12 @@ onnx::ModelProto parsed(const ExportPlan &plan) {
 
 } // namespace
 
+TEST_CASE("formats are found by name", "[export]") {
+  REQUIRE(findExporter("onnx"));
+  CHECK(findExporter("onnx")->description == "ONNX with external weights");
+  CHECK(findExporter("ONNX") == nullptr);
+}
+
 TEST_CASE("the same module gives the same bytes", "[export]") {
   Exported first = exportText(kModule), second = exportText(kModule);
   REQUIRE(succeeded(first.plan));
