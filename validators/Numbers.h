@@ -3,8 +3,8 @@
 // For each case (validators/Cases.h) the device computes the prompt and, where the artefact has a cache, decode steps with the
 // tokens that the reference chose. The caller's part of a model is made here: attention_mask, position_ids (running count - 1; 1
 // under padding), cache_position, empty or zeroed past_key_values. A padded row is compared with the reference's run of that row
-// alone, at its real positions; except where padding changes a row by design (frequencies that depend on the longest row; a
-// window that counts columns): there the reference runs the padded batch too.
+// alone, at its real positions; except where the longest row of a batch decides about frequencies: there the reference runs the
+// padded batch too.
 //
 // When a case fails and there is a tap model (the same graph with every tap as an output), that case runs once more with taps,
 // and the first tap in graph order that is outside is named.
@@ -39,9 +39,8 @@ struct NumbersRequest {
   int64_t vocabulary = 0;
   int64_t maxLength = 0; ///< positions of the model; 0: unlimited
   std::optional<int64_t> padId = std::nullopt;
-  bool lengthDependent = false;           ///< dynamic or longrope: cached and uncached runs differ
-  bool columnWindow = false;              ///< a sliding window counts columns: padding inside the text takes part of it
-  std::vector<int64_t> extraLengths = {}; ///< beyond the gate's; run while the budget lasts
+  bool lengthDependent = false;                       ///< dynamic or longrope: cached and uncached runs differ
+  std::vector<int64_t> extraLengths = {};             ///< beyond the gate's; run while the budget lasts
   std::optional<double> budgetSeconds = std::nullopt; ///< instead of the gate's
   const StopFlag *stop = nullptr;
   /// Called before each case: name and how many of how many. May be empty.

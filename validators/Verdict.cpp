@@ -116,7 +116,12 @@ VerdictResult decide(const VerdictInput &input) {
     const CheckResult *one = find(check);
     const std::string name = gateCheckName(check).str();
     const CheckState state = one ? one->state : CheckState::NotRun;
-    const std::string reason = one ? one->reason : "it was not asked for";
+    // A check without a result has its reason among what was left out.
+    const NotRun *left = nullptr;
+    for (const NotRun &other : input.notRun)
+      if (!one && other.check == name)
+        left = &other;
+    const std::string reason = one ? one->reason : left ? left->reason : "it was not asked for";
     const bool required = input.forChip && input.gate.isRequired(check);
     anyPassed |= state == CheckState::Passed;
     if (state == CheckState::Failed) {
@@ -159,7 +164,10 @@ VerdictResult decide(const VerdictInput &input) {
     result.notRun.push_back({name, why});
   }
   result.notRun.insert(result.notRun.end(), others.begin(), others.end());
-  result.notRun.insert(result.notRun.end(), input.notRun.begin(), input.notRun.end());
+  for (const NotRun &other : input.notRun)
+    if (llvm::none_of(result.notRun,
+                      [&](const NotRun &known) { return known.check == other.check && known.reason == other.reason; }))
+      result.notRun.push_back(other);
 
   auto conclude = [&](Verdict verdict, std::vector<std::string> reasons) {
     result.verdict = verdict;
