@@ -28,6 +28,7 @@ struct Imported {
   json::Object config;                        ///< normalised
   std::vector<std::string> hidden;            ///< tap of hidden.0, hidden.1, …
   std::vector<TensorTable::Ignored> ignored;  ///< tensors that the model does not use, with the recipe's reason
+  std::vector<std::string> unprovenOptions;   ///< option values of the recipe that no passing fixture has exercised
   bool lengthDependent = false;               ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
 };

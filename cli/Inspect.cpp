@@ -1,0 +1,118 @@
+// What a checkpoint is: files, tensors by pattern, family, task, options.
+#include "cli/Planning.h"
+#include "cli/Verbs.h"
+#include "text/Escape.h"
+#include "text/Sizes.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+using namespace flagrelease;
+
+namespace {
+struct Pattern {
+  std::string name, dtype, shape;
+  int64_t count = 0;
+  uint64_t bytes = 0;
+};
+
+/// Numbers in a name become {n}: 46,000 expert tensors are a few lines.
+std::string patternOf(StringRef name) {
+  std::string out;
+  llvm::SmallVector<StringRef> parts;
+  name.split(parts, '.');
+  for (StringRef part : parts)
+    out += (out.empty() ? "" : ".") + (!part.empty() && llvm::all_of(part, llvm::isDigit) ? std::string("{n}") : part.str());
+  return out;
+}
+
+std::vector<Pattern> patternsOf(const Checkpoint &checkpoint) {
+  std::map<std::string, Pattern> found;
+  std::vector<std::string> order;
+  for (const CheckpointTensor &tensor : checkpoint.tensors) {
+    std::string shape = "[";
+    for (auto [i, d] : llvm::enumerate(tensor.shape))
+      shape += (i ? ", " : "") + std::to_string(d);
+    shape += "]";
+    std::string key = patternOf(tensor.name) + " " + dtypeName(tensor.type).str() + shape;
+    Pattern &pattern = found[key];
+    if (!pattern.count++)
+      order.push_back(key);
+    pattern.name = patternOf(tensor.name);
+    pattern.dtype = dtypeName(tensor.type).str();
+    pattern.shape = shape;
+    pattern.bytes += tensor.bytes;
+  }
+  std::vector<Pattern> out;
+  for (const std::string &key : order)
+    out.push_back(found[key]);
+  return out;
+}
+
+int run(const Options &options, Console &console, Diagnostics &diags) {
+  FailureOr<Source> source = resolveSource(options, diags);
+  if (failed(source))
+    return exitCodeOf(diags);
+  FailureOr<Checkpoint> checkpoint = openCheckpoint(source->folder, diags);
+  if (failed(checkpoint))
+    return exitCodeOf(diags);
+  uint64_t parameters = 0;
+  for (const CheckpointTensor &tensor : checkpoint->tensors) {
+    uint64_t n = 1;
+    for (int64_t d : tensor.shape)
+      n *= d;
+    parameters += n;
+  }
+  std::vector<Pattern> patterns = patternsOf(*checkpoint);
+  FailureOr<Model> model = openModel(options, console, diags);
+  if (options.json) {
+    json::Object root;
+    root.set("name", source->name);
+    root.set("parameters", parameters);
+    root.set("bytes", checkpoint->totalBytes());
+    json::Array files, tensors, hidden, ignored;
+    for (const CheckpointFile &file : checkpoint->files) {
+      json::Object entry;
+      entry.set("name", file.name);
+      entry.set("bytes", file.bytes);
+      files.emplace_back(entry);
+    }
+    for (const Pattern &pattern : patterns) {
+      json::Object entry;
+      entry.set("pattern", pattern.name);
+      entry.set("dtype", pattern.dtype);
+      entry.set("shape", pattern.shape);
+      entry.set("count", pattern.count);
+      entry.set("bytes", pattern.bytes);
+      tensors.emplace_back(entry);
+    }
+    root.set("files", files);
+    root.set("tensors", tensors);
+    if (succeeded(model)) {
+      root.set("family", model->imported.recipe);
+      root.set("task", model->imported.task);
+      root.set("architecture", model->imported.architecture);
+      for (const TensorTable::Ignored &entry : model->imported.ignored)
+        ignored.emplace_back(entry.name);
+      root.set("ignored", ignored);
+    }
+    console.result(json::toText(json::Value(root)));
+    return exitCodeOf(diags);
+  }
+  console.result(escape::terminal(source->name) + ": " + humanCount(parameters) + " parameters, " + humanBytes(checkpoint->totalBytes()) + " in " +
+                 Twine(checkpoint->files.size()) + (checkpoint->files.size() == 1 ? " file" : " files"));
+  if (succeeded(model)) {
+    console.result("  family " + model->imported.recipe + ", architecture " + escape::terminal(model->imported.architecture) + ", task " + model->imported.task);
+    console.result("  layers " + Twine(model->configInt("num_hidden_layers", 0)) + ", hidden " + Twine(model->configInt("hidden_size", 0)) + ", heads " +
+                   Twine(model->configInt("num_attention_heads", 0)) + ", positions " + Twine(model->maxLength()) + ", vocabulary " + Twine(model->vocabulary()));
+    for (const TensorTable::Ignored &entry : model->imported.ignored)
+      console.result("  ignored " + escape::terminal(entry.name) + ": " + entry.reason);
+  }
+  for (const Pattern &pattern : patterns)
+    console.result("  " + escape::terminal(pattern.name) + " " + pattern.dtype + " " + pattern.shape + (pattern.count > 1 ? " x" + std::to_string(pattern.count) : ""));
+  return exitCodeOf(diags);
+}
+
+void declare(CLI::App &app, Options &options) { declareSource(app, options); }
+} // namespace
+
+const Verb flagrelease::kInspect = {"inspect", "show what a checkpoint is, reading headers only", declare, run};

@@ -1,0 +1,331 @@
+#include "cli/Planning.h"
+
+#include "exporters/Exporter.h"
+#include "ir/onnx/Onnx.h"
+#include "ir/onnx/Schema.h"
+#include "text/Nearest.h"
+#include "text/Sizes.h"
+#include "weights/Digest.h"
+
+#include <filesystem>
+
+using namespace flagrelease;
+using namespace mlir;
+
+int64_t Model::configInt(StringRef key, int64_t otherwise) const {
+  const json::Value *value = imported.config.find(key);
+  return value && value->isInt() ? value->integer() : otherwise;
+}
+
+std::optional<int64_t> Model::padId() const {
+  const json::Value *value = imported.config.find("pad_token_id");
+  return value && value->isInt() ? std::optional(value->integer()) : std::nullopt;
+}
+
+FailureOr<Model> flagrelease::openModel(const Options &options, Console &console, Diagnostics &diags) {
+  FailureOr<Source> source = resolveSource(options, diags);
+  if (failed(source))
+    return failure();
+  FailureOr<RecipeSet> recipes = loadModelRecipes(options, diags);
+  if (failed(recipes))
+    return failure();
+  FailureOr<Checkpoint> checkpoint = openCheckpoint(source->folder, diags);
+  if (failed(checkpoint))
+    return failure();
+  Model model;
+  model.source = *source;
+  model.checkpoint = std::make_unique<Checkpoint>(std::move(*checkpoint));
+  model.context = std::make_unique<MLIRContext>(MLIRContext::Threading::DISABLED);
+  model.context->loadDialect<onnx_ir::OnnxDialect>();
+  ImportOptions import;
+  import.task = options.task;
+  import.assumeInert = options.assumeInert;
+  for (const std::string &option : options.taskOptions) {
+    auto [key, value] = StringRef(option).split('=');
+    int64_t number = 0;
+    if (key.empty() || value.getAsInteger(10, number))
+      return diags.error("--task-option", "'" + option + "' is not NAME=INTEGER", "for example --task-option yes_token=9693");
+    import.taskValues[key.str()] = number;
+  }
+  FailureOr<Imported> imported = importHuggingFace(*model.checkpoint, *recipes, import, *model.context, diags);
+  if (failed(imported))
+    return failure();
+  model.imported = std::move(*imported);
+  return model;
+}
+
+StringRef flagrelease::planVerdictName(PlanVerdict verdict) {
+  switch (verdict) {
+  case PlanVerdict::Feasible: return "FEASIBLE";
+  case PlanVerdict::Likely: return "LIKELY";
+  case PlanVerdict::Infeasible: return "INFEASIBLE";
+  }
+  llvm_unreachable("all verdicts are listed");
+}
+
+namespace {
+LogicalResult chooseCache(const Options &options, const Model &model, MigrationPlan &plan, Diagnostics &diags) {
+  bool generates = model.imported.task == "causal_lm";
+  std::string text = options.kvCache;
+  if (text.empty())
+    text = generates && !plan.toolchain->staticShapes ? "dynamic" : "none";
+  StringRef mode = text;
+  if (mode == "none") {
+    plan.pipeline.cache = PipelineOptions::Cache::None;
+  } else if (mode == "dynamic") {
+    if (plan.toolchain->staticShapes)
+      return diags.error("--kv-cache", plan.toolchain->engine + " for " + plan.chip->name + " compiles fixed shapes, a dynamic cache has none",
+                         "use --kv-cache none, or static:N");
+    plan.pipeline.cache = PipelineOptions::Cache::Dynamic;
+  } else if (mode.consume_front("static:")) {
+    int64_t columns = 0;
+    if (mode.getAsInteger(10, columns) || columns < 1)
+      return diags.error("--kv-cache", "'" + text + "' names no number of columns", "for example --kv-cache static:2048");
+    if (model.maxLength() && columns > model.maxLength())
+      return diags.error("--kv-cache", "a cache of " + Twine(columns) + " columns is longer than the model's " + Twine(model.maxLength()) + " positions",
+                         "use at most static:" + Twine(model.maxLength()));
+    plan.pipeline.cache = PipelineOptions::Cache::Static;
+    plan.pipeline.cacheSize = columns;
+  } else {
+    return diags.error("--kv-cache", "'" + text + "' is not none, dynamic or static:N", "for example --kv-cache dynamic");
+  }
+  if (!generates && plan.pipeline.cache != PipelineOptions::Cache::None)
+    return diags.error("--kv-cache", "task " + model.imported.task + " makes no text, it has no cache", "leave --kv-cache out");
+  plan.cacheText = text;
+  return success();
+}
+
+uint64_t bytesOf(const Model &model, const Scheme &scheme) {
+  uint64_t total = 0;
+  for (const CheckpointTensor &tensor : model.checkpoint->tensors) {
+    uint64_t elements = 1;
+    for (int64_t d : tensor.shape)
+      elements *= d;
+    total += elements * byteWidth(scheme.storedAs(tensor.type));
+  }
+  return total;
+}
+
+uint64_t cacheBytes(const Model &model, int64_t context, int64_t batch) {
+  uint64_t total = 0;
+  ModuleOp module = *model.imported.module;
+  for (fr::StateOp state : module.getOps<fr::StateOp>()) {
+    uint64_t bytes = 4; // caches are f32 where activations are
+    for (const DimExpr &dim : dimsOf(state.getType()))
+      bytes *= static_cast<uint64_t>(dim.evaluate({{"B", batch}, {"P", context}, {"S", context}}).value_or(1));
+    total += bytes;
+  }
+  return total;
+}
+} // namespace
+
+FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const Model &model, const TargetRecipes &targets, Diagnostics &diags) {
+  MigrationPlan plan;
+  FailureOr<const ChipRecipe *> chip = targets.chips.get(options.chip, "--chip", diags);
+  FailureOr<const Scheme *> scheme = targets.schemes.get(options.scheme, "--scheme", diags);
+  if (failed(chip) || failed(scheme))
+    return failure();
+  plan.chip = *chip;
+  plan.scheme = *scheme;
+  if (options.format.empty()) {
+    for (const Toolchain &toolchain : plan.chip->toolchains)
+      if (findExporter(toolchain.format)) {
+        plan.toolchain = &toolchain;
+        break;
+      }
+    if (!plan.toolchain)
+      return diags.error("--format", "no exporter exists for the formats of " + plan.chip->name + ": " + listed(plan.chip->formats()),
+                         "see `flagrelease list formats`");
+  } else {
+    std::vector<std::string> known;
+    for (const Exporter &exporter : exporters())
+      known.push_back(exporter.name.str());
+    if (!findExporter(options.format))
+      return diags.error("--format", "unknown format '" + options.format + "'" + nearestNote(options.format, llvm::ArrayRef<std::string>(known)),
+                         "known are: " + listed(known));
+    plan.toolchain = plan.chip->toolchain(options.format);
+    if (!plan.toolchain)
+      return diags.error("--format", "no toolchain of " + plan.chip->name + " takes " + options.format + ", it has: " + listed(plan.chip->formats()),
+                         "choose one of those, or another chip");
+  }
+  plan.format = plan.toolchain->format;
+  if (!plan.toolchain->ops.empty()) {
+    FailureOr<const OpTable *> table = targets.ops.get(plan.toolchain->ops, plan.toolchain->place.str(), diags);
+    if (failed(table))
+      return failure();
+    plan.table = *table;
+  }
+  // Stored types that the toolchain cannot load need another scheme, which the user chooses.
+  std::map<std::string, std::string> refused;
+  for (const CheckpointTensor &tensor : model.checkpoint->tensors) {
+    DType stored = plan.scheme->storedAs(tensor.type);
+    if (isFloat(tensor.type) && byteWidth(stored) < byteWidth(tensor.type))
+      plan.rounds = true;
+    if (isFloat(tensor.type) && stored != tensor.type && byteWidth(stored) == byteWidth(tensor.type))
+      plan.rounds = true;
+    if (!plan.toolchain->stores.empty() && isFloat(stored) && !plan.toolchain->storesIn(numberFormatOf(stored)))
+      refused.emplace(dtypeName(stored).str(), tensor.name);
+  }
+  for (const auto &[type, tensor] : refused) {
+    std::vector<std::string> possible;
+    for (const auto &[name, other] : targets.schemes.all())
+      if (other.dtype && plan.toolchain->storesIn(numberFormatOf(*other.dtype)))
+        possible.push_back("--scheme " + name);
+    (void)diags.error("--scheme " + options.scheme, plan.toolchain->engine + " cannot load " + type + " (tensor " + tensor + ")",
+                      "ask for " + listed(possible));
+  }
+  if (!refused.empty() || failed(chooseCache(options, model, plan, diags)))
+    return failure();
+
+  plan.context = options.context;
+  plan.batch = options.batch ? options.batch : 1;
+  if (plan.toolchain->staticShapes) {
+    int64_t longest = model.maxLength() ? model.maxLength() : 512;
+    if (!plan.context)
+      plan.context = std::min<int64_t>(512, longest);
+    plan.pipeline.sizes = {{"B", plan.batch}, {"S", plan.pipeline.cache == PipelineOptions::Cache::Static ? 1 : plan.context}};
+  } else if (!plan.context) {
+    plan.context = model.maxLength() ? std::min<int64_t>(model.maxLength(), 4096) : 4096;
+  }
+  if (model.maxLength() && plan.context > model.maxLength())
+    return diags.error("--context", Twine(plan.context) + " is longer than the model's " + Twine(model.maxLength()) + " positions",
+                       "use at most " + Twine(model.maxLength()));
+  plan.pipeline.taps = PipelineOptions::Taps::Drop;
+  plan.pipeline.floats = plan.scheme->dtype;
+  plan.pipeline.dropUnusedParams = true;
+  plan.limits = plan.toolchain->limits;
+
+  plan.weightBytes = bytesOf(model, *plan.scheme);
+  plan.cacheBytes = plan.pipeline.cache == PipelineOptions::Cache::None ? 0 : cacheBytes(model, plan.context, plan.batch);
+  int64_t hidden = model.configInt("hidden_size", 0), inner = model.configInt("intermediate_size", 0), heads = model.configInt("num_attention_heads", 0);
+  // The largest values alive together: a layer's streams, its feed-forward part, the scores, and the logits.
+  uint64_t rows = static_cast<uint64_t>(plan.context) * plan.batch;
+  plan.activationBytes = 4 * (rows * (4 * hidden + 2 * inner) + rows * plan.context * heads + rows * static_cast<uint64_t>(model.vocabulary()));
+  plan.diskBytes = plan.weightBytes;
+  return plan;
+}
+
+namespace {
+/// The formats of a node's operands, for the operator table.
+std::vector<NumberFormat> formatsOf(llvm::ArrayRef<Type> elements) {
+  std::vector<NumberFormat> out;
+  for (Type element : elements) {
+    std::optional<DType> type = element ? flagrelease::dtypeOf(element) : std::nullopt;
+    out.push_back(type ? numberFormatOf(*type) : NumberFormat::FP32);
+  }
+  return out;
+}
+
+void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
+  std::map<std::string, PlannedOperator> found;
+  DictionaryAttr opsets = module->getAttrOfType<DictionaryAttr>(onnx_ir::kOpsetAttr);
+  module.walk([&](onnx_ir::NodeOp node) {
+    StringRef domain = node.getDomain().value_or("");
+    std::string name = domain.empty() || domain == "ai.onnx" ? node.getOpType().str() : (domain + ":" + node.getOpType()).str();
+    PlannedOperator &entry = found[name];
+    entry.name = name;
+    ++entry.count;
+    if (!plan.table)
+      return;
+    std::vector<Type> operands, results;
+    for (Value operand : node.getInputs())
+      operands.push_back(isa<RankedTensorType>(operand.getType()) ? elementOf(operand.getType()) : Type());
+    for (Value result : node.getOutputs())
+      results.push_back(elementOf(result.getType()));
+    auto opset = opsets ? dyn_cast_or_null<IntegerAttr>(opsets.get(domain.empty() ? "ai.onnx" : domain)) : IntegerAttr();
+    OpLookup look = plan.table->lookup(domain == "ai.onnx" ? "" : domain, node.getOpType(), opset ? opset.getInt() : 1, formatsOf(operands), formatsOf(results));
+    // The weakest of its uses speaks for an operator.
+    if (entry.count == 1 || look.verdict < entry.level) {
+      entry.level = look.verdict;
+      entry.reason = look.reason;
+    }
+  });
+  plan.operators.clear();
+  int64_t weak = 0;
+  for (auto &[name, entry] : found) {
+    plan.operators.push_back(entry);
+    if (!plan.table)
+      continue;
+    bool bad = entry.level == OpVerdict::Unsupported || (options.strictPlan && (entry.level == OpVerdict::Unknown || entry.level == OpVerdict::Listed));
+    if (bad)
+      plan.reasons.push_back("operator " + name + " (" + std::to_string(entry.count) + " times): " + entry.reason);
+    else if (entry.level == OpVerdict::Listed || entry.level == OpVerdict::Unknown)
+      ++weak;
+  }
+  if (!plan.reasons.empty()) {
+    plan.verdict = PlanVerdict::Infeasible;
+    return;
+  }
+  double room = plan.chip->memoryGib().value_or(0) * 1073741824.0;
+  uint64_t need = plan.weightBytes + plan.cacheBytes + plan.activationBytes;
+  if (room > 0 && static_cast<double>(plan.weightBytes) > room) {
+    plan.verdict = PlanVerdict::Infeasible;
+    plan.reasons.push_back("weights need " + humanBytes(plan.weightBytes) + ", one chip has " + humanBytes(static_cast<uint64_t>(room)));
+  } else if (room > 0 && static_cast<double>(need) > room) {
+    plan.verdict = PlanVerdict::Infeasible;
+    plan.reasons.push_back("weights, cache and activations need about " + humanBytes(need) + " at context " + std::to_string(plan.context) +
+                           " and batch " + std::to_string(plan.batch) + ", one chip has " + humanBytes(static_cast<uint64_t>(room)));
+  } else if (weak) {
+    plan.verdict = PlanVerdict::Likely;
+    plan.reasons.push_back(std::to_string(weak) + " operators are listed by name only, or not listed: the toolchain may refuse them");
+  }
+}
+} // namespace
+
+FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const MigrationPlan &plan, bool taps, const std::string &dumpDir,
+                                                    MigrationPlan *judged, const Options &options, Diagnostics &diags) {
+  OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.imported.module.get()->clone());
+  PipelineOptions pipeline = plan.pipeline;
+  if (taps)
+    pipeline.taps = PipelineOptions::Taps::Outputs;
+  if (!dumpDir.empty()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(dumpDir, ignored);
+  }
+  if (failed(runPipeline(*module, pipeline, dumpDir, diags)))
+    return failure();
+  OnnxTarget target;
+  if (plan.table) {
+    target.opset = std::min<int64_t>(plan.toolchain->opset.last, plan.table->opset.last);
+    bool strict = options.strictPlan;
+    const OpTable *table = plan.table;
+    target.supported = [table, strict](const OnnxNodeQuery &query) {
+      OpLookup look = table->lookup(query.domain == "ai.onnx" ? "" : query.domain, query.op, query.opset, formatsOf(query.operands), formatsOf(query.results));
+      if (strict)
+        return look.verdict >= OpVerdict::Native;
+      // An operator outside the standard must be known by name; of the standard's own, what is not known may well be there.
+      return isStandardOnnx(query.domain, query.op) ? look.verdict != OpVerdict::Unsupported : look.verdict >= OpVerdict::Listed;
+    };
+  }
+  OnnxReport report;
+  if (failed(convertToOnnx(*module, target, report, diags)))
+    return failure();
+  if (judged) {
+    judged->lowering = report;
+    judge(*module, *judged, options);
+  }
+  return module;
+}
+
+Fingerprint flagrelease::fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan, const std::string &moduleDigest) {
+  Fingerprint print;
+  print.add(*model.checkpoint);
+  print.add("module", moduleDigest);
+  for (const RecipeText &recipe : model.imported.recipeFiles)
+    print.add("recipe " + recipeStem(recipe.path), sha256(recipe.bytes));
+  print.add("chip", plan.chip->name + " " + sha256(plan.chip->file.bytes));
+  if (plan.table)
+    for (const RecipeFile &file : plan.table->files)
+      print.add("operators " + file.stem, sha256(file.bytes));
+  print.add("--format", plan.format);
+  print.add("--scheme", plan.scheme->name);
+  print.add("--task", model.imported.task);
+  print.add("--kv-cache", plan.cacheText);
+  if (plan.toolchain->staticShapes) {
+    print.add("--context", std::to_string(plan.context));
+    print.add("--batch", std::to_string(plan.batch));
+  }
+  print.add("--link", options.link ? "yes" : "no");
+  print.add("tool", kTool);
+  return print;
+}

@@ -1,0 +1,71 @@
+// From a source and a chip to a module that the chip's toolchain takes: what `plan` prints and `migrate` writes.
+#pragma once
+
+#include "cli/Console.h"
+#include "cli/Knowledge.h"
+#include "cli/Source.h"
+#include "importers/huggingface/Import.h"
+#include "passes/Pipeline.h"
+#include "passes/to_onnx/ToOnnx.h"
+#include "weights/Fingerprint.h"
+
+#include "mlir/IR/MLIRContext.h"
+
+namespace flagrelease {
+
+/// The source, understood. Its module keeps states and taps: the reference runs it.
+struct Model {
+  Source source;
+  std::unique_ptr<Checkpoint> checkpoint;
+  std::unique_ptr<mlir::MLIRContext> context;
+  Imported imported;
+
+  int64_t configInt(StringRef key, int64_t otherwise) const;
+  int64_t vocabulary() const { return configInt("vocab_size", 0); }
+  int64_t maxLength() const { return configInt("max_position_embeddings", 0); }
+  std::optional<int64_t> padId() const;
+};
+
+/// Reads headers and config.json, and builds the module.
+FailureOr<Model> openModel(const Options &options, Console &console, Diagnostics &diags);
+
+enum class PlanVerdict : uint8_t { Feasible, Likely, Infeasible };
+StringRef planVerdictName(PlanVerdict verdict);
+
+struct PlannedOperator {
+  std::string name;  ///< "MatMul", "com.microsoft:Gelu"
+  OpVerdict level = OpVerdict::Unknown;
+  std::string reason;
+  int64_t count = 0;
+};
+
+struct MigrationPlan {
+  const ChipRecipe *chip = nullptr;
+  const Toolchain *toolchain = nullptr;
+  const OpTable *table = nullptr;
+  const Scheme *scheme = nullptr;
+  std::string format, cacheText;
+  PipelineOptions pipeline; ///< of the shipped file
+  int64_t context = 0, batch = 0;
+  bool rounds = false; ///< the scheme stores some weight in a narrower type than the source
+
+  PlanVerdict verdict = PlanVerdict::Feasible;
+  std::vector<std::string> reasons; ///< why it is not FEASIBLE
+  std::vector<std::string> limits;  ///< of the toolchain, in words
+  std::vector<PlannedOperator> operators;
+  OnnxReport lowering;
+  uint64_t weightBytes = 0, cacheBytes = 0, activationBytes = 0, diskBytes = 0;
+};
+
+/// Chooses toolchain, scheme, cache and shapes; problems of the command (an unknown chip, a contradiction) are in diags.
+FailureOr<MigrationPlan> choosePlan(const Options &options, const Model &model, const TargetRecipes &targets, Diagnostics &diags);
+
+/// A copy of the model's module, lowered for the plan. With `taps` every tap is an output. Fills plan.operators, lowering and the
+/// verdict when `plan` is not null.
+FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lower(const Model &model, const MigrationPlan &plan, bool taps, const std::string &dumpDir,
+                                                   MigrationPlan *judged, const Options &options, Diagnostics &diags);
+
+/// Everything that decides bytes.
+Fingerprint fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan, const std::string &moduleDigest);
+
+} // namespace flagrelease

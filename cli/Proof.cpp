@@ -1,0 +1,300 @@
+#include "cli/Proof.h"
+
+#include "devices/DevicesYaml.h"
+#include "devices/reference/ReferenceModel.h"
+#include "text/Escape.h"
+#include "validators/Attestation.h"
+#include "validators/ReferenceOracle.h"
+#include "weights/Digest.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+#include <chrono>
+#include <filesystem>
+#include <sys/resource.h>
+
+using namespace flagrelease;
+namespace fs = std::filesystem;
+
+FailureOr<DeviceConfig> flagrelease::deviceConfig(const Options &options, Console &console, const std::string &logFolder, Diagnostics &diags) {
+  FailureOr<std::string> home = homeFolder(diags);
+  FailureOr<std::vector<DeviceEntry>> entries = loadDevices(options.devicesFile, diags);
+  if (failed(home) || failed(entries))
+    return failure();
+  DeviceConfig config;
+  config.entries = std::move(*entries);
+  config.runnersFolder = *home + "/devices/runners";
+  config.logFolder = logFolder;
+  config.noSandbox = options.noSandbox;
+  config.stop = &console.stop.asAtomic();
+  return config;
+}
+
+DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe &chip, StringRef format, const DeviceConfig &config) {
+  if (options.device == "none")
+    return {"", false, false, "--device none was given"};
+  if (!options.device.empty())
+    return {options.device, true, false, ""};
+  for (const DeviceEntry &entry : config.entries)
+    if (entry.chip == chip.name || llvm::is_contained(chip.aka, entry.chip))
+      return {entry.name, false, false, ""};
+  for (const ShippedDevice &shipped : shippedDevices())
+    if (format == shipped.format)
+      return {shipped.name, chip.isHostCpu(), !chip.isHostCpu(), ""};
+  return {"", false, false, "no device of chip " + chip.name + " is in devices.yaml"};
+}
+
+std::string flagrelease::validationKey(const Options &options, const DeviceChoice &device, const Gate &gate) {
+  return options.validate + " on " + (device.name.empty() ? "no device" : device.name) + " by " + gate.name + " " + gateDigest(gate);
+}
+
+std::string flagrelease::commandLine(const Options &options) {
+  std::string text = "flagrelease";
+  for (llvm::StringRef word : llvm::ArrayRef(options.argv).drop_front()) {
+    std::string shown = word.str();
+    // Folders of this machine say nothing elsewhere: their last part does.
+    if (word.starts_with("/"))
+      shown = fs::path(shown).filename().string();
+    bool plain = !shown.empty() && llvm::all_of(shown, [](char c) { return llvm::isAlnum(c) || llvm::StringRef("-_./:=,+@").contains(c); });
+    text += plain ? " " + shown : " '" + shown + "'";
+  }
+  return text;
+}
+
+namespace {
+/// Lengths at which something begins that shorter texts do not show: the end of a window, of the original rope context.
+std::vector<int64_t> longLengths(const Model &model) {
+  std::set<int64_t> lengths;
+  model.imported.module.get().walk([&](mlir::Operation *op) {
+    if (auto mask = mlir::dyn_cast<fr::AttentionMaskOp>(op); mask && mask.getWindow())
+      lengths.insert(*mask.getWindow() + 8);
+    if (auto rope = mlir::dyn_cast<fr::RopeTableOp>(op); rope && rope.getOriginalMax() && rope.getKind() != fr::RopeKind::Llama3)
+      lengths.insert(*rope.getOriginalMax() + 8);
+  });
+  std::vector<int64_t> out;
+  for (int64_t length : lengths)
+    // The reference computes every score: what is longer than this belongs to a gate that asks for it.
+    if (length <= 4096)
+      out.push_back(length);
+  return out;
+}
+
+std::vector<LogFile> logsIn(const std::string &outFolder) {
+  std::vector<LogFile> logs;
+  std::error_code error;
+  for (const fs::directory_entry &entry : fs::directory_iterator(outFolder + "/logs", error)) {
+    if (!entry.is_regular_file())
+      continue;
+    Diagnostics ignored;
+    FailureOr<std::string> digest = sha256File(entry.path().string(), ignored);
+    if (succeeded(digest))
+      logs.push_back({"logs/" + entry.path().filename().string(), entry.file_size(), *digest});
+  }
+  llvm::sort(logs, [](const LogFile &a, const LogFile &b) { return a.name < b.name; });
+  return logs;
+}
+
+std::vector<std::string> tapOrderOf(const Model &model) {
+  std::vector<std::string> order;
+  model.imported.module.get().walk([&](fr::TapOp tap) { order.push_back(tap.getName().str()); });
+  return order;
+}
+
+ReportOperators operatorsOf(const MigrationPlan &plan) {
+  ReportOperators out;
+  if (!plan.table) {
+    out.reason = "the engine owns the graph: operators not checked";
+    return out;
+  }
+  out.verdict = planVerdictName(plan.verdict).str();
+  for (const PlannedOperator &op : plan.operators)
+    out.count[opVerdictName(op.level).str()] += op.count;
+  return out;
+}
+} // namespace
+
+FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, const WorkOptions &work, Diagnostics &diags) {
+  auto started = std::chrono::steady_clock::now();
+  const Options &options = request.options;
+  Report report;
+  report.gate = &request.gate;
+  report.tool = kTool;
+  report.command = commandLine(options);
+  report.where.chip = request.plan.chip->name;
+  std::vector<NotRun> notRun;
+
+  bool bytes = options.validate != "none", numbers = options.validate == "numbers";
+  if (bytes) {
+    console.stage("bytes: derive every tensor again and compare");
+    std::map<std::string, std::string> left;
+    std::set<std::string> used;
+    for (const ManifestTensor &tensor : request.artefact.manifest.tensors)
+      used.insert(tensor.sources.begin(), tensor.sources.end());
+    for (const TensorTable::Ignored &ignored : request.model.imported.ignored)
+      left[ignored.name] = ignored.reason;
+    for (const CheckpointTensor &tensor : request.model.checkpoint->tensors)
+      if (!used.count(tensor.name))
+        left.try_emplace(tensor.name, "the graph does not use it");
+    mlir::ModuleOp module = *request.artefact.module;
+    FailureOr<BytesResult> result =
+        checkBytes({request.artefact.manifest, request.outFolder, module, *request.model.checkpoint, left, work}, diags);
+    if (failed(result))
+      return failure();
+    report.bytes = std::move(*result);
+    report.checks.push_back(report.bytes->check());
+  }
+
+  if (!numbers || request.device.name.empty()) {
+    std::string reason = !numbers ? "--validate " + options.validate + " was given" : request.device.why;
+    for (GateCheck check : request.gate.required)
+      if (check != GateCheck::Bytes || !bytes)
+        notRun.push_back({gateCheckName(check).str(), reason});
+  } else {
+    std::string logFolder = request.outFolder + "/logs";
+    std::error_code error;
+    fs::create_directories(logFolder, error);
+    FailureOr<DeviceConfig> config = deviceConfig(options, console, logFolder, diags);
+    if (failed(config))
+      return failure();
+    console.stage("numbers: start " + request.device.name);
+    Diagnostics starting;
+    FailureOr<std::unique_ptr<Device>> device = openDevice(request.device.name, *config, starting);
+    if (failed(device)) {
+      if (request.device.must) {
+        diags.merge(starting);
+        return failure();
+      }
+      const Problem &problem = starting.errors().front();
+      for (GateCheck check : request.gate.required)
+        if (check != GateCheck::Bytes)
+          notRun.push_back({gateCheckName(check).str(), request.device.name + " cannot start: " + problem.what});
+    } else {
+      FailureOr<Probe> probe = (*device)->probe(diags);
+      if (failed(probe))
+        return failure();
+      report.where = whereMeasured(request.plan.chip, **device, *probe);
+      FailureOr<std::unique_ptr<ReferenceModel>> reference =
+          ReferenceModel::open(*request.model.imported.module, *request.model.checkpoint, ReferencePrecision::F32, diags);
+      if (failed(reference))
+        return failure();
+      ReferenceOracle oracle(**reference);
+      std::string taps;
+      if (request.out) {
+        FailureOr<std::string> folder = writeTapModel(request.model, request.plan, *request.out, options, diags);
+        if (failed(folder))
+          return failure();
+        if (!folder->empty())
+          taps = *folder + "/model.onnx";
+      }
+      NumbersRequest numbersRequest{oracle, **device, request.outFolder + "/model/model.onnx", taps, tapOrderOf(request.model), request.gate};
+      numbersRequest.scheme = request.plan.rounds ? request.plan.scheme->name : "source";
+      numbersRequest.task = request.model.imported.task;
+      numbersRequest.vocabulary = request.model.vocabulary();
+      numbersRequest.maxLength = request.model.maxLength();
+      numbersRequest.padId = request.model.padId();
+      numbersRequest.lengthDependent = request.model.imported.lengthDependent;
+      numbersRequest.extraLengths = longLengths(request.model);
+      if (options.budget >= 0)
+        numbersRequest.budgetSeconds = options.budget;
+      numbersRequest.stop = work.stop;
+      numbersRequest.progress = [&](StringRef name, size_t i, size_t of) {
+        console.stage("numbers: case " + name + " (" + Twine(i + 1) + " of " + Twine(of) + ") on " + request.device.name);
+      };
+      FailureOr<NumbersResult> result = checkNumbers(numbersRequest, diags);
+      if (failed(result))
+        return failure();
+      report.numbers = std::move(*result);
+      report.checks.insert(report.checks.end(), report.numbers->checks.begin(), report.numbers->checks.end());
+      notRun.insert(notRun.end(), report.numbers->notRun.begin(), report.numbers->notRun.end());
+      report.resources.device = (*device)->usage();
+    }
+  }
+  if (!request.plan.toolchain->compile.empty())
+    notRun.push_back({"compile", "the compiler " + request.plan.toolchain->compile.front() + " is not driven by this version"});
+
+  report.verdict = decide({request.gate, true, report.where, report.checks,
+                           report.numbers ? report.numbers->anomalies : std::vector<Anomaly>(), notRun});
+  report.operators = operatorsOf(request.plan);
+  report.logs = logsIn(request.outFolder);
+  report.lineage.build = request.artefact.manifest.build;
+  report.lineage.manifestDigest = request.artefact.manifest.digest();
+  report.lineage.model = request.model.source.name;
+  report.lineage.family = request.model.imported.recipe;
+  report.lineage.task = request.model.imported.task;
+  report.lineage.chip = request.plan.chip->name;
+  report.lineage.format = request.plan.format;
+  report.lineage.scheme = request.plan.scheme->name;
+  report.lineage.evidence = request.model.imported.unprovenOptions.empty() ? "golden" : "reference-only";
+  report.lineage.unprovenOptions = request.model.imported.unprovenOptions;
+  report.resources.wallSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  report.resources.cpuSeconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+  report.resources.peakMemory = static_cast<uint64_t>(usage.ru_maxrss) << 10;
+  if (work.progress) {
+    report.resources.bytesRead = work.progress->bytesRead;
+    report.resources.bytesWritten = work.progress->bytesWritten;
+  }
+  return report;
+}
+
+Attestation flagrelease::attestationOf(const Report &report, const Manifest &manifest) {
+  Attestation attestation;
+  attestation.manifestDigest = manifest.digest();
+  attestation.verdict = report.verdict.verdict;
+  attestation.reasons = report.verdict.reasons;
+  if (report.gate) {
+    attestation.gate = report.gate->name;
+    attestation.gateDigest = gateDigest(*report.gate);
+  }
+  attestation.where = report.where;
+  attestation.checks = report.checks;
+  attestation.notRun = report.verdict.notRun;
+  if (report.numbers)
+    attestation.casesDigest = report.numbers->cases.digest();
+  attestation.tool = report.tool;
+  return attestation;
+}
+
+int flagrelease::exitCodeOf(const Report &report, const Options &options) {
+  bool asked = options.device == "none" || options.validate != "numbers";
+  return exitCodeOf(report.verdict.verdict, asked);
+}
+
+void flagrelease::printVerdict(const Report &report, Console &console) {
+  std::string line = verdictName(report.verdict.verdict).str();
+  if (!report.where.device.empty())
+    line += " on " + report.where.device + " (" + report.where.probe.engine + " " + report.where.probe.engineVersion + ", " + report.where.probe.chip + ")";
+  if (report.verdict.proxy)
+    line += ", a stand-in for " + report.where.chip;
+  console.result(escape::terminal(line));
+  for (const std::string &reason : report.verdict.reasons)
+    console.result("  " + escape::terminal(reason));
+  if (report.numbers) {
+    for (const auto &[name, distance] : report.numbers->worstByOutput()) {
+      char text[160];
+      std::snprintf(text, sizeof text, "  %s: nmse %.2e, largest difference %.2e, cosine %.9f", name.c_str(), distance.nmse, distance.maxAbs, distance.cosine);
+      console.result(escape::terminal(text));
+    }
+    for (const std::string &note : report.numbers->notes)
+      console.result("  note: " + escape::terminal(note));
+    if (report.numbers->firstDivergence)
+      console.result("  first outside: " + escape::terminal(report.numbers->firstDivergence->op));
+  }
+  for (const NotRun &item : report.verdict.notRun)
+    console.result("  not run: " + escape::terminal(item.check) + ": " + escape::terminal(item.reason));
+}
+
+std::string flagrelease::cardOf(const Report &report, const Model &model) {
+  std::string text = "# " + escape::markdown(model.source.name) + " for " + report.lineage.chip + "\n\n";
+  text += "Made by " + report.tool + " from " + escape::markdown(model.source.name) + " (recipe `" + report.lineage.family + "`, task `" + report.lineage.task +
+          "`), format `" + report.lineage.format + "`, scheme `" + report.lineage.scheme + "`. The licence is the source's.\n\n";
+  text += "**" + verdictName(report.verdict.verdict).str() + "**";
+  if (!report.where.device.empty())
+    text += ", measured on " + escape::markdown(report.where.device) + (report.verdict.proxy ? ", a stand-in for the chip" : "");
+  text += ".\n";
+  for (const std::string &reason : report.verdict.reasons)
+    text += "* " + escape::markdown(reason) + "\n";
+  text += "\nFiles and digests: `manifest.json`. Measurements: `report.json`. Statements: `attestations/`. Repeat it with\n\n    " + report.command + "\n";
+  return text;
+}
