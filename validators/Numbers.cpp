@@ -73,6 +73,9 @@ public:
     }
     implausible();
     locate();
+    // Taps that were cut short are no result.
+    if (stopping(request))
+      return stopped(diags);
     for (GateCheck check : {GateCheck::Prefill, GateCheck::Decode, GateCheck::Batch, GateCheck::Cache, GateCheck::Tokens})
       result.checks.push_back(conclude(check));
     result.seconds = elapsed();

@@ -24,6 +24,9 @@ template <typename T> FakeAnswer compute(FakeCall &call, DType type, double laye
         value[k] = embedding(call.ids[b][s], k) * (lengthDependent ? 1 + 0.01 * static_cast<double>(past + tokens) : 1);
         answer.embed.as<T>()[(b * tokens + s) * 4 + k] = static_cast<T>(value[k]);
       }
+      // Positions count from the text's beginning, not only from one another.
+      for (int64_t k = 0; k < 4; ++k)
+        value[k] *= std::cos(0.05 * static_cast<double>(call.positions[b][s]));
       value[4] = static_cast<double>(call.positions[b][s]);
       call.values[b].push_back(value);
     }
@@ -171,6 +174,12 @@ FailureOr<NamedTensors> FakeDevice::run(const NamedTensors &inputs, Diagnostics 
     fault = DeviceFault::BadInput;
     return diags.error("fake:cpu", "inputs are not as declared");
   }
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t c = past + tokens; c < wanted; ++c)
+      if (mask.at(b * wanted + c) != 0) {
+        fault = DeviceFault::BadInput;
+        return diags.error("fake:cpu", "a column of the cache that holds nothing is not masked");
+      }
   call.mask = test::rowsOf(mask, past + tokens);
   if (mistake == Mistake::MaskIgnored)
     call.mask.assign(batch, std::vector<int64_t>(past + tokens, 1));

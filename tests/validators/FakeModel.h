@@ -1,8 +1,8 @@
 // A toy language model that is its own reference, and a device that runs it and can be told to err.
 //
-// Over ids of 32: e(id) in R^4; the value of a token is e and its position; h_t sums the values of all real tokens up to t,
-// weighted by 1 / (1 + distance in positions); logits are 32 fixed mixtures of h. The cache holds values. Taps: "embed",
-// "layers.0" [B, S, 4].
+// Over ids of 32: e(id) in R^4; the value of a token is cos(position / 20) e and its position; h_t sums the values of all real
+// tokens up to t, weighted by 1 / (1 + distance in positions); logits are 32 fixed mixtures of h. The cache holds values. Taps:
+// "embed", "layers.0" [B, S, 4].
 #pragma once
 
 #include "devices/Device.h"
