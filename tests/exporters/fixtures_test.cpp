@@ -1,0 +1,140 @@
+// Every fixture of the families that have a recipe, as ONNX with its taps as outputs, against transformers' outputs. The weights
+// stay in the checkpoint's own file.
+#include "tests/exporters/OnnxCases.h"
+
+#include "devices/reference/ReferenceModel.h"
+#include "importers/huggingface/GraphBuilder.h"
+#include "importers/huggingface/Import.h"
+#include "passes/Pipeline.h"
+#include "tests/devices/Support.h"
+#include "tests/support/Fixture.h"
+
+#include <cstdlib>
+
+using namespace flagrelease;
+using namespace flagrelease::test;
+
+namespace {
+
+std::string problems(const Diagnostics &diags) {
+  std::string text;
+  for (const Problem &problem : diags.errors())
+    text += problem.where + ": " + problem.what + "\n";
+  return text;
+}
+
+/// Sets what padded tokens gave to zero: which keys a pad sees is nobody's business.
+HostTensor withoutPads(HostTensor value, const NamedTensors &golden) {
+  auto mask = golden.find("attention_mask");
+  if (mask == golden.end() || value.shape.size() != 3 || value.shape[1] != mask->second.shape[1])
+    return value;
+  int64_t width = value.shape[2];
+  for (int64_t token = 0; token < mask->second.elements(); ++token)
+    if (!mask->second.as<int64_t>()[token])
+      std::fill_n(value.as<float>() + token * width, width, 0.0f);
+  return value;
+}
+
+ImportOptions importOptions(const Golden &golden) {
+  ImportOptions options;
+  options.task = golden.task == "text-classification"  ? "classification"
+                 : golden.task == "feature-extraction" ? "embedding"
+                 : golden.task == "text-ranking"       ? "rerank"
+                                                       : "causal_lm";
+  if (options.task == "rerank")
+    options.taskValues = {{"no_token", 11}, {"yes_token", 12}};
+  return options;
+}
+
+void runFixture(const std::string &name, const RecipeSet &recipes, int64_t opset, Device &device) {
+  Diagnostics diags;
+  FailureOr<Golden> golden = readGolden(fixturePath(name), diags);
+  REQUIRE(succeeded(golden));
+  TempFolder folder;
+  REQUIRE(succeeded(materialise(fixturePath(name), folder.path, diags)));
+  FailureOr<Checkpoint> checkpoint = openCheckpoint(folder.path, diags);
+  REQUIRE(succeeded(checkpoint));
+  mlir::MLIRContext context;
+  FailureOr<Imported> imported = importHuggingFace(*checkpoint, recipes, importOptions(*golden), context, diags);
+  INFO(problems(diags));
+  REQUIRE(succeeded(imported));
+
+  PipelineOptions pipeline;
+  pipeline.cache = PipelineOptions::Cache::Dynamic;
+  pipeline.taps = PipelineOptions::Taps::Outputs;
+  pipeline.dropUnusedParams = true;
+  OnnxTarget target;
+  target.opset = opset;
+  OnnxReport report;
+  bool lowered = succeeded(runPipeline(*imported->module, pipeline, "", diags)) &&
+                 succeeded(convertToOnnx(*imported->module, target, report, diags));
+  INFO(problems(diags));
+  REQUIRE(lowered);
+  ExportRequest request;
+  request.module = *imported->module;
+  request.checkpoint = &*checkpoint;
+  FailureOr<ExportPlan> plan = findExporter("onnx")->run(request, diags);
+  INFO(problems(diags));
+  REQUIRE(succeeded(plan));
+  for (const ExportedFile &file : plan->files) {
+    INFO(file.path);
+    REQUIRE(file.kind != ExportedFile::Kind::Derived); // these families use every tensor as it is stored
+    if (file.kind == ExportedFile::Kind::Written)
+      std::ofstream(folder.path + "/" + file.path, std::ios::binary) << file.content;
+  }
+
+  FailureOr<LoadedModel> loaded = device.load(folder.path + "/model.onnx", {}, diags);
+  INFO(problems(diags));
+  REQUIRE(succeeded(loaded));
+  NamedTensors all, inputs;
+  for (const std::string &input : golden->inputs)
+    all[input] = golden->tensors.at(input);
+  REQUIRE(succeeded(defaultInputs(all, 0, diags)));
+  for (const TensorSpec &input : loaded->inputs) {
+    if (all.count(input.name)) {
+      inputs[input.name] = all.at(input.name);
+      continue;
+    }
+    std::vector<int64_t> shape = input.shape; // a cache in which nothing is
+    shape[0] = all.at("input_ids").shape[0];
+    shape[2] = 0;
+    inputs[input.name] = HostTensor(input.type, shape);
+  }
+  FailureOr<NamedTensors> got = device.run(inputs, diags);
+  INFO(problems(diags));
+  REQUIRE(succeeded(got));
+  for (const std::string &output : golden->outputs) {
+    std::string tensor = output;
+    if (llvm::StringRef(output).starts_with("hidden."))
+      tensor = imported->hidden.at(std::stoul(output.substr(7)));
+    INFO(output << " is " << tensor);
+    REQUIRE(got->count(tensor) == 1);
+    double error = nmse(withoutPads(got->at(tensor), golden->tensors), withoutPads(golden->tensors.at(output), golden->tensors));
+    INFO("nmse " << error << ", tolerance " << golden->tolerance(output));
+    CHECK(error <= golden->tolerance(output));
+  }
+}
+
+} // namespace
+
+TEST_CASE("fixtures on ONNX Runtime", "[fixtures]") {
+  if (!haveOrt())
+    return;
+  Diagnostics diags;
+  FailureOr<RecipeSet> recipes = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", importerGrammar(), diags);
+  INFO(problems(diags));
+  REQUIRE(succeeded(recipes));
+  FailureOr<std::unique_ptr<Device>> device = openDevice("ort:cpu", testConfig(), diags);
+  REQUIRE(succeeded(device));
+  const char *only = std::getenv("FLAGRELEASE_FIXTURE");
+  int seen = 0;
+  for (const std::string &name : fixtureNames())
+    for (int64_t opset : {17, 23}) {
+      if (only && name != only)
+        continue;
+      INFO(name << " at opset " << opset);
+      runFixture(name, *recipes, opset, **device);
+      ++seen;
+    }
+  CHECK(seen > 0);
+}
