@@ -23,7 +23,8 @@ std::string flagrelease::digestOf(ModuleOp module) {
   return sha256(StringRef(stream.str()));
 }
 
-FailureOr<Artefact> flagrelease::layOut(const Model &model, const MigrationPlan &plan, OwningOpRef<ModuleOp> module, Diagnostics &diags) {
+FailureOr<Artefact> flagrelease::layOut(const Model &model, const MigrationPlan &plan, OwningOpRef<ModuleOp> module,
+                                        Diagnostics &diags) {
   Artefact artefact;
   artefact.moduleDigest = digestOf(*module);
   ExportRequest request;
@@ -41,11 +42,29 @@ namespace {
 const char *const kModelFolder = "model/";
 
 /// Small files of the source that consumers need beside the weights. No code, no links, nothing executable.
-const char *const kCarried[] = {"config.json",          "generation_config.json", "tokenizer.json",        "tokenizer_config.json", "special_tokens_map.json",
-                                "added_tokens.json",    "vocab.json",             "vocab.txt",             "merges.txt",            "tokenizer.model",
-                                "chat_template.jinja",  "chat_template.json",     "preprocessor_config.json", "processor_config.json", "modules.json",
-                                "config_sentence_transformers.json", "sentence_bert_config.json", "1_Pooling/config.json",
-                                "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "USE_POLICY.md"};
+const char *const kCarried[] = {"config.json",
+                                "generation_config.json",
+                                "tokenizer.json",
+                                "tokenizer_config.json",
+                                "special_tokens_map.json",
+                                "added_tokens.json",
+                                "vocab.json",
+                                "vocab.txt",
+                                "merges.txt",
+                                "tokenizer.model",
+                                "chat_template.jinja",
+                                "chat_template.json",
+                                "preprocessor_config.json",
+                                "processor_config.json",
+                                "modules.json",
+                                "config_sentence_transformers.json",
+                                "sentence_bert_config.json",
+                                "1_Pooling/config.json",
+                                "LICENSE",
+                                "LICENSE.txt",
+                                "LICENSE.md",
+                                "NOTICE",
+                                "USE_POLICY.md"};
 
 std::string expressionOf(fr::ParamOp param) {
   std::string text;
@@ -82,8 +101,8 @@ void addTensors(const ExportedFile &file, const DoneFile &done, ModuleOp module,
 }
 } // namespace
 
-LogicalResult flagrelease::writeArtefact(const Options &options, const Model &model, const MigrationPlan &plan, Artefact &artefact, OutputFolder &out,
-                                         const WorkOptions &work, Diagnostics &diags) {
+LogicalResult flagrelease::writeArtefact(const Options &options, const Model &model, const MigrationPlan &plan,
+                                         Artefact &artefact, OutputFolder &out, const WorkOptions &work, Diagnostics &diags) {
   FailureOr<std::vector<std::shared_ptr<FileSource>>> sources = openSources(*model.checkpoint, diags);
   if (failed(sources))
     return failure();
@@ -108,7 +127,8 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
     placed.push_back(&file);
   }
   if (options.link && !plan.toolchain->linksAllowed && !requests.empty())
-    return diags.error("--link", plan.toolchain->engine + " refuses weight files that have a second name", "leave --link out: the files are copied");
+    return diags.error("--link", plan.toolchain->engine + " refuses weight files that have a second name",
+                       "leave --link out: the files are copied");
   if (failed(checkDiskSpace(out.path(), planned + bytesToPlace(out, requests), diags)))
     return failure();
   if (work.progress) {
@@ -150,7 +170,8 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       entry.shape = tensor.shape;
       entry.fileOffset = tensor.offset;
       entry.bytes = tensor.bytes;
-      entry.producer = [&evaluator, &lossLock, &losses, param, name = tensor.param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
+      entry.producer = [&evaluator, &lossLock, &losses, param,
+                        name = tensor.param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
         RangeLoss loss;
         if (failed(evaluator.readBytes(param, first, bytes, &loss, d)))
           return failure();
@@ -167,7 +188,9 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       return failure();
     for (const auto &[name, loss] : losses)
       if (loss.overflows && plan.scheme->overflow == OnLoss::Refuse && !options.allowRangeLoss)
-        (void)diags.error(name, Twine(loss.overflows) + " numbers are outside the range of " + options.scheme + ", the first is " + std::to_string(loss.firstValue),
+        (void)diags.error(name,
+                          Twine(loss.overflows) + " numbers are outside the range of " + options.scheme + ", the first is " +
+                              std::to_string(loss.firstValue),
                           "use --scheme bf16 or fp32, or pass --allow-range-loss", Cause::Answer);
       else if (loss.underflows)
         diags.note(name, Twine(loss.underflows) + " small numbers became zero");
@@ -208,7 +231,11 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
   if (plan.table)
     for (const RecipeFile &file : plan.table->files)
       build.recipes["ops/" + file.stem] = sha256(StringRef(file.bytes));
-  build.options = {{"chip", plan.chip->name}, {"format", plan.format}, {"scheme", plan.scheme->name}, {"task", model.imported.task}, {"kv-cache", plan.cacheText}};
+  build.options = {{"chip", plan.chip->name},
+                   {"format", plan.format},
+                   {"scheme", plan.scheme->name},
+                   {"task", model.imported.task},
+                   {"kv-cache", plan.cacheText}};
   if (plan.toolchain->staticShapes) {
     build.options["context"] = std::to_string(plan.context);
     build.options["batch"] = std::to_string(plan.batch);
@@ -221,8 +248,8 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
   return success();
 }
 
-FailureOr<std::string> flagrelease::writeTapModel(const Model &model, const MigrationPlan &plan, const OutputFolder &out, const Options &options,
-                                                  Diagnostics &diags) {
+FailureOr<std::string> flagrelease::writeTapModel(const Model &model, const MigrationPlan &plan, const OutputFolder &out,
+                                                  const Options &options, Diagnostics &diags) {
   FailureOr<OwningOpRef<ModuleOp>> module = lower(model, plan, /*taps=*/true, "", nullptr, options, diags);
   if (failed(module))
     return failure();

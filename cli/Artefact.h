@@ -21,16 +21,17 @@ struct Artefact {
 std::string digestOf(mlir::ModuleOp module);
 
 /// Lays out the files of the lowered module; nothing is written.
-FailureOr<Artefact> layOut(const Model &model, const MigrationPlan &plan, mlir::OwningOpRef<mlir::ModuleOp> module, Diagnostics &diags);
+FailureOr<Artefact> layOut(const Model &model, const MigrationPlan &plan, mlir::OwningOpRef<mlir::ModuleOp> module,
+                           Diagnostics &diags);
 
 /// Places and writes everything under model/, and fills artefact.manifest.
-LogicalResult writeArtefact(const Options &options, const Model &model, const MigrationPlan &plan, Artefact &artefact, OutputFolder &out,
-                            const WorkOptions &work, Diagnostics &diags);
+LogicalResult writeArtefact(const Options &options, const Model &model, const MigrationPlan &plan, Artefact &artefact,
+                            OutputFolder &out, const WorkOptions &work, Diagnostics &diags);
 
 /// Writes the same graph with taps as outputs to a folder of its own, its weights as links (or copies) of model/'s. Returns the
 /// folder; empty if it could not be made, with a note.
-FailureOr<std::string> writeTapModel(const Model &model, const MigrationPlan &plan, const OutputFolder &out, const Options &options,
-                                     Diagnostics &diags);
+FailureOr<std::string> writeTapModel(const Model &model, const MigrationPlan &plan, const OutputFolder &out,
+                                     const Options &options, Diagnostics &diags);
 
 /// model/pipeline.json: parts, files, inputs, outputs, and what a caller must know to run them.
 std::string pipelineJson(const Model &model, const MigrationPlan &plan, const Artefact &artefact);

@@ -52,8 +52,9 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
         for (const std::string &name : *gates)
           (void)targets->gate(name, diags);
         if (!diags.hasErrors())
-          console.result(Twine(models) + " model recipes (" + Twine(later) + " wait for blocks), " + Twine(targets->chips.all().size()) + " chips, " +
-                         Twine(targets->ops.all().size()) + " operator tables, " + Twine(targets->schemes.all().size()) + " schemes, " + Twine(gates->size()) +
+          console.result(Twine(models) + " model recipes (" + Twine(later) + " wait for blocks), " +
+                         Twine(targets->chips.all().size()) + " chips, " + Twine(targets->ops.all().size()) +
+                         " operator tables, " + Twine(targets->schemes.all().size()) + " schemes, " + Twine(gates->size()) +
                          " gates: no problem");
       }
     }

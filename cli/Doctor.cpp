@@ -22,10 +22,13 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     return exitCodeOf(diags);
   findings.push_back({"recipes", "ok", *home + "/recipes"});
   const char *levels[] = {"plain", "AVX2", "AVX-512"};
-  findings.push_back({"cpu", "ok", std::string(levels[static_cast<int>(bestCpuLevel())]) + ", " + std::to_string(defaultJobs()) + " threads"});
-  findings.push_back({"memory", "ok", humanBytes(boundedMemory(uint64_t(1) << 30)) + " of the default 1 GiB is free for weights"});
+  findings.push_back(
+      {"cpu", "ok", std::string(levels[static_cast<int>(bestCpuLevel())]) + ", " + std::to_string(defaultJobs()) + " threads"});
+  findings.push_back(
+      {"memory", "ok", humanBytes(boundedMemory(uint64_t(1) << 30)) + " of the default 1 GiB is free for weights"});
   std::string python = findRunnerPython();
-  findings.push_back({"python", python.empty() ? "missing" : "ok", python.empty() ? "run tools/install_deps, or set FLAGRELEASE_PYTHON" : python});
+  findings.push_back({"python", python.empty() ? "missing" : "ok",
+                      python.empty() ? "run tools/install_deps, or set FLAGRELEASE_PYTHON" : python});
   FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
   if (failed(config))
     return exitCodeOf(diags);
@@ -42,7 +45,10 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
       continue;
     }
     FailureOr<Probe> probe = (*device)->probe(quiet);
-    findings.push_back({"device " + name, "ok", failed(probe) ? (*device)->isolation() : probe->engine + " " + probe->engineVersion + ", " + probe->chip + "; " + (*device)->isolation()});
+    findings.push_back({"device " + name, "ok",
+                        failed(probe)
+                            ? (*device)->isolation()
+                            : probe->engine + " " + probe->engineVersion + ", " + probe->chip + "; " + (*device)->isolation()});
   }
   if (options.json) {
     json::Array array;
@@ -56,8 +62,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     console.result(json::toText(json::Value(array)));
   } else {
     for (const Finding &finding : findings)
-      console.result(finding.state + std::string(finding.state.size() < 8 ? 8 - finding.state.size() : 1, ' ') + escape::terminal(finding.name) + ": " +
-                     escape::terminal(finding.detail));
+      console.result(finding.state + std::string(finding.state.size() < 8 ? 8 - finding.state.size() : 1, ' ') +
+                     escape::terminal(finding.name) + ": " + escape::terminal(finding.detail));
   }
   return llvm::any_of(findings, [](const Finding &f) { return f.state == "missing"; }) ? 3 : 0;
 }

@@ -3,7 +3,9 @@
 using namespace flagrelease;
 
 void flagrelease::declareCommon(CLI::App &app, Options &options) {
-  app.add_option("--recipes", options.recipes, "a folder of more recipes, laid out as recipes/; its files replace those of the same name")->type_name("DIR");
+  app.add_option("--recipes", options.recipes,
+                 "a folder of more recipes, laid out as recipes/; its files replace those of the same name")
+      ->type_name("DIR");
   app.add_flag("--json", options.json, "the result as JSON on stdout");
   app.add_option("--progress", options.progress, "auto, bar or json")->check(CLI::IsMember({"auto", "bar", "json"}));
   app.add_flag("--quiet", options.quiet, "no progress and no notes");
@@ -12,21 +14,35 @@ void flagrelease::declareCommon(CLI::App &app, Options &options) {
 }
 
 void flagrelease::declareSource(CLI::App &app, Options &options) {
-  app.add_option("source", options.source, "a checkpoint folder, hf://owner/name or ms://owner/name")->required()->type_name("SRC");
-  app.add_option("--task", options.task, "causal_lm, classification, embedding or rerank; default: what the files say")->type_name("TASK");
-  app.add_option("--assume-inert", options.assumeInert, "a key of config.json that does not change the numbers")->type_name("KEY")->expected(1)->take_all();
-  app.add_option("--task-option", options.taskOptions, "a value that the task needs, such as yes_token=9693")->type_name("NAME=N")->expected(1)->take_all();
+  app.add_option("source", options.source, "a checkpoint folder, hf://owner/name or ms://owner/name")
+      ->required()
+      ->type_name("SRC");
+  app.add_option("--task", options.task, "causal_lm, classification, embedding or rerank; default: what the files say")
+      ->type_name("TASK");
+  app.add_option("--assume-inert", options.assumeInert, "a key of config.json that does not change the numbers")
+      ->type_name("KEY")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--task-option", options.taskOptions, "a value that the task needs, such as yes_token=9693")
+      ->type_name("NAME=N")
+      ->expected(1)
+      ->take_all();
   declareCommon(app, options);
 }
 
 void flagrelease::declareTarget(CLI::App &app, Options &options) {
   app.add_option("--chip", options.chip, "see `flagrelease list chips`")->required()->type_name("CHIP");
   app.add_option("--format", options.format, "default: the chip's first that can be written")->type_name("FORMAT");
-  app.add_option("--scheme", options.scheme, "how weights are stored; default: as the source stores them")->type_name("SCHEME")->capture_default_str();
+  app.add_option("--scheme", options.scheme, "how weights are stored; default: as the source stores them")
+      ->type_name("SCHEME")
+      ->capture_default_str();
   app.add_option("--kv-cache", options.kvCache, "none, dynamic or static:N")->type_name("MODE");
-  app.add_option("--context", options.context, "tokens to plan with, or the length of fixed shapes")->type_name("N")->check(CLI::PositiveNumber);
+  app.add_option("--context", options.context, "tokens to plan with, or the length of fixed shapes")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
   app.add_option("--batch", options.batch, "rows to plan with, or of fixed shapes")->type_name("N")->check(CLI::PositiveNumber);
-  app.add_flag("--strict-plan", options.strictPlan, "operators that are listed by name only, or not at all, count as unsupported");
+  app.add_flag("--strict-plan", options.strictPlan,
+               "operators that are listed by name only, or not at all, count as unsupported");
   app.add_option("--dump-dir", options.dumpDir, "writes the module after each pass")->type_name("DIR");
 }
 
@@ -40,14 +56,21 @@ void flagrelease::declareOutput(CLI::App &app, Options &options) {
 
 void flagrelease::declareProof(CLI::App &app, Options &options) {
   app.add_option("--device", options.device, "where to measure: ort:cpu, a name of devices.yaml, or none")->type_name("DEVICE");
-  app.add_option("--devices", options.devicesFile, "default: $FLAGRELEASE_DEVICES, ~/.config/flagrelease/devices.yaml")->type_name("FILE");
-  app.add_option("--gate", options.gate, "which checks, thresholds and evidence a verdict needs")->type_name("GATE")->capture_default_str();
-  app.add_option("--validate", options.validate, "none, bytes or numbers")->check(CLI::IsMember({"none", "bytes", "numbers"}))->capture_default_str();
+  app.add_option("--devices", options.devicesFile, "default: $FLAGRELEASE_DEVICES, ~/.config/flagrelease/devices.yaml")
+      ->type_name("FILE");
+  app.add_option("--gate", options.gate, "which checks, thresholds and evidence a verdict needs")
+      ->type_name("GATE")
+      ->capture_default_str();
+  app.add_option("--validate", options.validate, "none, bytes or numbers")
+      ->check(CLI::IsMember({"none", "bytes", "numbers"}))
+      ->capture_default_str();
   app.add_option("--budget", options.budget, "seconds for cases that the gate does not require")->type_name("S");
   app.add_flag("--no-sandbox", options.noSandbox, "run local runners without isolation; it is recorded");
 }
 
 void flagrelease::declareWork(CLI::App &app, Options &options) {
-  app.add_option("--memory", options.memory, "bound of host memory for weights and buffers")->type_name("SIZE")->capture_default_str();
+  app.add_option("--memory", options.memory, "bound of host memory for weights and buffers")
+      ->type_name("SIZE")
+      ->capture_default_str();
   app.add_option("--jobs", options.jobs, "threads; default: what this process may use")->type_name("N");
 }

@@ -98,17 +98,21 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     console.result(json::toText(json::Value(root)));
     return exitCodeOf(diags);
   }
-  console.result(escape::terminal(source->name) + ": " + humanCount(parameters) + " parameters, " + humanBytes(checkpoint->totalBytes()) + " in " +
-                 Twine(checkpoint->files.size()) + (checkpoint->files.size() == 1 ? " file" : " files"));
+  console.result(escape::terminal(source->name) + ": " + humanCount(parameters) + " parameters, " +
+                 humanBytes(checkpoint->totalBytes()) + " in " + Twine(checkpoint->files.size()) +
+                 (checkpoint->files.size() == 1 ? " file" : " files"));
   if (succeeded(model)) {
-    console.result("  family " + model->imported.recipe + ", architecture " + escape::terminal(model->imported.architecture) + ", task " + model->imported.task);
-    console.result("  layers " + Twine(model->configInt("num_hidden_layers", 0)) + ", hidden " + Twine(model->configInt("hidden_size", 0)) + ", heads " +
-                   Twine(model->configInt("num_attention_heads", 0)) + ", positions " + Twine(model->maxLength()) + ", vocabulary " + Twine(model->vocabulary()));
+    console.result("  family " + model->imported.recipe + ", architecture " + escape::terminal(model->imported.architecture) +
+                   ", task " + model->imported.task);
+    console.result("  layers " + Twine(model->configInt("num_hidden_layers", 0)) + ", hidden " +
+                   Twine(model->configInt("hidden_size", 0)) + ", heads " + Twine(model->configInt("num_attention_heads", 0)) +
+                   ", positions " + Twine(model->maxLength()) + ", vocabulary " + Twine(model->vocabulary()));
     for (const TensorTable::Ignored &entry : model->imported.ignored)
       console.result("  ignored " + escape::terminal(entry.name) + ": " + entry.reason);
   }
   for (const Pattern &pattern : patterns)
-    console.result("  " + escape::terminal(pattern.name) + " " + pattern.dtype + " " + pattern.shape + (pattern.count > 1 ? " x" + std::to_string(pattern.count) : ""));
+    console.result("  " + escape::terminal(pattern.name) + " " + pattern.dtype + " " + pattern.shape +
+                   (pattern.count > 1 ? " x" + std::to_string(pattern.count) : ""));
   return exitCodeOf(diags);
 }
 

@@ -14,8 +14,8 @@ FailureOr<std::string> flagrelease::homeFolder(Diagnostics &diags) {
   if (const char *given = std::getenv("FLAGRELEASE_HOME"); given && *given) {
     if (holds(given))
       return std::string(given);
-    return diags.error("FLAGRELEASE_HOME", llvm::Twine(given) + " holds no recipes/models", "unset it, or name the folder that holds recipes/",
-                       Cause::Environment);
+    return diags.error("FLAGRELEASE_HOME", llvm::Twine(given) + " holds no recipes/models",
+                       "unset it, or name the folder that holds recipes/", Cause::Environment);
   }
   std::string program = llvm::sys::fs::getMainExecutable(nullptr, nullptr);
   llvm::StringRef folder = llvm::sys::path::parent_path(program);
@@ -26,8 +26,8 @@ FailureOr<std::string> flagrelease::homeFolder(Diagnostics &diags) {
     if (holds(path))
       return path.str().str();
   }
-  return diags.error("recipes", "no folder recipes/ was found near " + program, "set FLAGRELEASE_HOME to the folder that holds recipes/",
-                     Cause::Environment);
+  return diags.error("recipes", "no folder recipes/ was found near " + program,
+                     "set FLAGRELEASE_HOME to the folder that holds recipes/", Cause::Environment);
 }
 
 FailureOr<RecipeSet> flagrelease::loadModelRecipes(const Options &options, Diagnostics &diags) {

@@ -1,8 +1,8 @@
 // What the program knows.
 #include "cli/Knowledge.h"
 #include "cli/Verbs.h"
-#include "devices/DevicesYaml.h"
 #include "devices/Device.h"
+#include "devices/DevicesYaml.h"
 #include "exporters/Exporter.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "text/Escape.h"

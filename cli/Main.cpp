@@ -9,8 +9,8 @@ using namespace flagrelease;
 namespace {
 const Verb *const kVerbs[] = {&kMigrate, &kPlan, &kInspect, &kRun, &kValidate, &kVerify, &kList, &kCheck, &kDoctor};
 const char *const kFooter = R"(examples:
-  flagrelease plan     ./Qwen3-0.6B --chip ascend-910b3
-  flagrelease migrate  ./Qwen3-0.6B --chip x86-64 --format onnx --out release/
+  flagrelease plan     MODEL --chip CHIP
+  flagrelease migrate  MODEL --chip CHIP --format onnx --out release/
   flagrelease verify   release/
 exit codes: 0 done and accepted, 1 the answer is no, 2 the command or the input is wrong, 3 the environment is,
 4 unproven or undecided, 75 try again later)";

@@ -32,7 +32,8 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   if (failed(targets))
     return exitCodeOf(diags);
   FailureOr<Gate> gate = targets->gate(options.gate, diags);
-  FailureOr<MigrationPlan> plan = failed(gate) ? FailureOr<MigrationPlan>(failure()) : choosePlan(options, *model, *targets, diags);
+  FailureOr<MigrationPlan> plan =
+      failed(gate) ? FailureOr<MigrationPlan>(failure()) : choosePlan(options, *model, *targets, diags);
   if (failed(plan))
     return exitCodeOf(diags);
   console.stage("plan for " + plan->chip->name + " (" + plan->toolchain->engine + ")");
@@ -51,7 +52,8 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
 
   // export
   if (options.out.empty())
-    options.out = "./" + std::filesystem::path(model->source.name).stem().string() + "-" + plan->chip->name + "-" + plan->format + "-" + plan->scheme->name;
+    options.out = "./" + std::filesystem::path(model->source.name).stem().string() + "-" + plan->chip->name + "-" + plan->format +
+                  "-" + plan->scheme->name;
   if (failed(checkOutputPlace(options.out, {model->source.folder}, diags)))
     return exitCodeOf(diags);
   OutputOptions outputOptions;
@@ -68,7 +70,8 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
     }
     outputOptions.wait = std::chrono::seconds(count * scale);
   }
-  FailureOr<std::unique_ptr<OutputFolder>> out = OutputFolder::open(outputOptions, fingerprintOf(options, *model, *plan, artefact->moduleDigest), diags);
+  FailureOr<std::unique_ptr<OutputFolder>> out =
+      OutputFolder::open(outputOptions, fingerprintOf(options, *model, *plan, artefact->moduleDigest), diags);
   if (failed(out))
     return exitCodeOf(diags);
   FailureOr<DeviceConfig> devices = deviceConfig(options, console, "", diags);
@@ -93,14 +96,16 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   }
 
   // validate
-  FailureOr<Report> report = prove({options, *model, *plan, *artefact, *gate, (*out)->path(), out->get(), device}, console, work, diags);
+  FailureOr<Report> report =
+      prove({options, *model, *plan, *artefact, *gate, (*out)->path(), out->get(), device}, console, work, diags);
   if (failed(report))
     return exitCodeOf(diags);
 
   // report
   Attestation attestation = attestationOf(*report, artefact->manifest);
   FailureOr<std::string> text = reportJson(*report, diags);
-  if (failed(text) || failed(writeAttestation((*out)->path(), attestation, diags)) || failed((*out)->writeText("report.json", *text, diags)) ||
+  if (failed(text) || failed(writeAttestation((*out)->path(), attestation, diags)) ||
+      failed((*out)->writeText("report.json", *text, diags)) ||
       failed((*out)->writeText("README.md", cardOf(*report, *model), diags)) ||
       failed(writeManifest(**out, artefact->manifest, isRejection(report->verdict.verdict), diags)))
     return exitCodeOf(diags);

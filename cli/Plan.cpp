@@ -58,7 +58,8 @@ std::string planJson(const Model &model, const MigrationPlan &plan) {
 int run(const Options &options, Console &console, Diagnostics &diags) {
   FailureOr<Model> model = openModel(options, console, diags);
   FailureOr<TargetRecipes> targets = failed(model) ? FailureOr<TargetRecipes>(failure()) : loadTargetRecipes(options, diags);
-  FailureOr<MigrationPlan> plan = failed(targets) ? FailureOr<MigrationPlan>(failure()) : choosePlan(options, *model, *targets, diags);
+  FailureOr<MigrationPlan> plan =
+      failed(targets) ? FailureOr<MigrationPlan>(failure()) : choosePlan(options, *model, *targets, diags);
   if (failed(plan) || failed(lower(*model, *plan, false, options.dumpDir, &*plan, options, diags)))
     return exitCodeOf(diags);
   int code = plan->verdict == PlanVerdict::Infeasible ? 1 : 0;
@@ -66,14 +67,14 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     console.result(planJson(*model, *plan));
     return code;
   }
-  console.result(planVerdictName(plan->verdict) + ": " + escape::terminal(model->source.name) + " (" + model->imported.recipe + ", " + model->imported.task +
-                 ") for " + plan->chip->name + " through " + plan->toolchain->engine);
+  console.result(planVerdictName(plan->verdict) + ": " + escape::terminal(model->source.name) + " (" + model->imported.recipe +
+                 ", " + model->imported.task + ") for " + plan->chip->name + " through " + plan->toolchain->engine);
   for (const std::string &reason : plan->reasons)
     console.result("  " + escape::terminal(reason));
-  console.result("  format " + plan->format + ", scheme " + plan->scheme->name + ", cache " + plan->cacheText + ", context " + Twine(plan->context) +
-                 ", batch " + Twine(plan->batch));
-  console.result("  weights " + humanBytes(plan->weightBytes) + ", cache " + humanBytes(plan->cacheBytes) + ", activations about " +
-                 humanBytes(plan->activationBytes) + ", disk " + humanBytes(plan->diskBytes));
+  console.result("  format " + plan->format + ", scheme " + plan->scheme->name + ", cache " + plan->cacheText + ", context " +
+                 Twine(plan->context) + ", batch " + Twine(plan->batch));
+  console.result("  weights " + humanBytes(plan->weightBytes) + ", cache " + humanBytes(plan->cacheBytes) +
+                 ", activations about " + humanBytes(plan->activationBytes) + ", disk " + humanBytes(plan->diskBytes));
   if (std::optional<double> gib = plan->chip->memoryGib())
     console.result("  the chip has " + humanBytes(static_cast<uint64_t>(*gib * 1073741824.0)));
   if (!plan->table)

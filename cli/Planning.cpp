@@ -3,6 +3,7 @@
 #include "exporters/Exporter.h"
 #include "ir/onnx/Onnx.h"
 #include "ir/onnx/Schema.h"
+#include "passes/to_onnx/Toolchain.h"
 #include "text/Nearest.h"
 #include "text/Sizes.h"
 #include "weights/Digest.h"
@@ -56,9 +57,12 @@ FailureOr<Model> flagrelease::openModel(const Options &options, Console &console
 
 StringRef flagrelease::planVerdictName(PlanVerdict verdict) {
   switch (verdict) {
-  case PlanVerdict::Feasible: return "FEASIBLE";
-  case PlanVerdict::Likely: return "LIKELY";
-  case PlanVerdict::Infeasible: return "INFEASIBLE";
+  case PlanVerdict::Feasible:
+    return "FEASIBLE";
+  case PlanVerdict::Likely:
+    return "LIKELY";
+  case PlanVerdict::Infeasible:
+    return "INFEASIBLE";
   }
   llvm_unreachable("all verdicts are listed");
 }
@@ -74,7 +78,8 @@ LogicalResult chooseCache(const Options &options, const Model &model, MigrationP
     plan.pipeline.cache = PipelineOptions::Cache::None;
   } else if (mode == "dynamic") {
     if (plan.toolchain->staticShapes)
-      return diags.error("--kv-cache", plan.toolchain->engine + " for " + plan.chip->name + " compiles fixed shapes, a dynamic cache has none",
+      return diags.error("--kv-cache",
+                         plan.toolchain->engine + " for " + plan.chip->name + " compiles fixed shapes, a dynamic cache has none",
                          "use --kv-cache none, or static:N");
     plan.pipeline.cache = PipelineOptions::Cache::Dynamic;
   } else if (mode.consume_front("static:")) {
@@ -82,7 +87,9 @@ LogicalResult chooseCache(const Options &options, const Model &model, MigrationP
     if (mode.getAsInteger(10, columns) || columns < 1)
       return diags.error("--kv-cache", "'" + text + "' names no number of columns", "for example --kv-cache static:2048");
     if (model.maxLength() && columns > model.maxLength())
-      return diags.error("--kv-cache", "a cache of " + Twine(columns) + " columns is longer than the model's " + Twine(model.maxLength()) + " positions",
+      return diags.error("--kv-cache",
+                         "a cache of " + Twine(columns) + " columns is longer than the model's " + Twine(model.maxLength()) +
+                             " positions",
                          "use at most static:" + Twine(model.maxLength()));
     plan.pipeline.cache = PipelineOptions::Cache::Static;
     plan.pipeline.cacheSize = columns;
@@ -119,7 +126,8 @@ uint64_t cacheBytes(const Model &model, int64_t context, int64_t batch) {
 }
 } // namespace
 
-FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const Model &model, const TargetRecipes &targets, Diagnostics &diags) {
+FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const Model &model, const TargetRecipes &targets,
+                                                 Diagnostics &diags) {
   MigrationPlan plan;
   FailureOr<const ChipRecipe *> chip = targets.chips.get(options.chip, "--chip", diags);
   FailureOr<const Scheme *> scheme = targets.schemes.get(options.scheme, "--scheme", diags);
@@ -134,18 +142,22 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
         break;
       }
     if (!plan.toolchain)
-      return diags.error("--format", "no exporter exists for the formats of " + plan.chip->name + ": " + listed(plan.chip->formats()),
+      return diags.error("--format",
+                         "no exporter exists for the formats of " + plan.chip->name + ": " + listed(plan.chip->formats()),
                          "see `flagrelease list formats`");
   } else {
     std::vector<std::string> known;
     for (const Exporter &exporter : exporters())
       known.push_back(exporter.name.str());
     if (!findExporter(options.format))
-      return diags.error("--format", "unknown format '" + options.format + "'" + nearestNote(options.format, llvm::ArrayRef<std::string>(known)),
-                         "known are: " + listed(known));
+      return diags.error(
+          "--format", "unknown format '" + options.format + "'" + nearestNote(options.format, llvm::ArrayRef<std::string>(known)),
+          "known are: " + listed(known));
     plan.toolchain = plan.chip->toolchain(options.format);
     if (!plan.toolchain)
-      return diags.error("--format", "no toolchain of " + plan.chip->name + " takes " + options.format + ", it has: " + listed(plan.chip->formats()),
+      return diags.error("--format",
+                         "no toolchain of " + plan.chip->name + " takes " + options.format +
+                             ", it has: " + listed(plan.chip->formats()),
                          "choose one of those, or another chip");
   }
   plan.format = plan.toolchain->format;
@@ -188,7 +200,8 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
     plan.context = model.maxLength() ? std::min<int64_t>(model.maxLength(), 4096) : 4096;
   }
   if (model.maxLength() && plan.context > model.maxLength())
-    return diags.error("--context", Twine(plan.context) + " is longer than the model's " + Twine(model.maxLength()) + " positions",
+    return diags.error("--context",
+                       Twine(plan.context) + " is longer than the model's " + Twine(model.maxLength()) + " positions",
                        "use at most " + Twine(model.maxLength()));
   plan.pipeline.taps = PipelineOptions::Taps::Drop;
   plan.pipeline.floats = plan.scheme->dtype;
@@ -197,25 +210,17 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
 
   plan.weightBytes = bytesOf(model, *plan.scheme);
   plan.cacheBytes = plan.pipeline.cache == PipelineOptions::Cache::None ? 0 : cacheBytes(model, plan.context, plan.batch);
-  int64_t hidden = model.configInt("hidden_size", 0), inner = model.configInt("intermediate_size", 0), heads = model.configInt("num_attention_heads", 0);
+  int64_t hidden = model.configInt("hidden_size", 0), inner = model.configInt("intermediate_size", 0),
+          heads = model.configInt("num_attention_heads", 0);
   // The largest values alive together: a layer's streams, its feed-forward part, the scores, and the logits.
   uint64_t rows = static_cast<uint64_t>(plan.context) * plan.batch;
-  plan.activationBytes = 4 * (rows * (4 * hidden + 2 * inner) + rows * plan.context * heads + rows * static_cast<uint64_t>(model.vocabulary()));
+  plan.activationBytes =
+      4 * (rows * (4 * hidden + 2 * inner) + rows * plan.context * heads + rows * static_cast<uint64_t>(model.vocabulary()));
   plan.diskBytes = plan.weightBytes;
   return plan;
 }
 
 namespace {
-/// The formats of a node's operands, for the operator table.
-std::vector<NumberFormat> formatsOf(llvm::ArrayRef<Type> elements) {
-  std::vector<NumberFormat> out;
-  for (Type element : elements) {
-    std::optional<DType> type = element ? flagrelease::dtypeOf(element) : std::nullopt;
-    out.push_back(type ? numberFormatOf(*type) : NumberFormat::FP32);
-  }
-  return out;
-}
-
 void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
   std::map<std::string, PlannedOperator> found;
   DictionaryAttr opsets = module->getAttrOfType<DictionaryAttr>(onnx_ir::kOpsetAttr);
@@ -233,7 +238,8 @@ void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
     for (Value result : node.getOutputs())
       results.push_back(elementOf(result.getType()));
     auto opset = opsets ? dyn_cast_or_null<IntegerAttr>(opsets.get(domain.empty() ? "ai.onnx" : domain)) : IntegerAttr();
-    OpLookup look = plan.table->lookup(domain == "ai.onnx" ? "" : domain, node.getOpType(), opset ? opset.getInt() : 1, formatsOf(operands), formatsOf(results));
+    OpLookup look = lookUp(
+        *plan.table, {domain.empty() ? "ai.onnx" : domain, node.getOpType(), opset ? opset.getInt() : 1, operands, results});
     // The weakest of its uses speaks for an operator.
     if (entry.count == 1 || look.verdict < entry.level) {
       entry.level = look.verdict;
@@ -246,7 +252,8 @@ void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
     plan.operators.push_back(entry);
     if (!plan.table)
       continue;
-    bool bad = entry.level == OpVerdict::Unsupported || (options.strictPlan && (entry.level == OpVerdict::Unknown || entry.level == OpVerdict::Listed));
+    bool bad = entry.level == OpVerdict::Unsupported ||
+               (options.strictPlan && (entry.level == OpVerdict::Unknown || entry.level == OpVerdict::Listed));
     if (bad)
       plan.reasons.push_back("operator " + name + " (" + std::to_string(entry.count) + " times): " + entry.reason);
     else if (entry.level == OpVerdict::Listed || entry.level == OpVerdict::Unknown)
@@ -260,20 +267,24 @@ void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
   uint64_t need = plan.weightBytes + plan.cacheBytes + plan.activationBytes;
   if (room > 0 && static_cast<double>(plan.weightBytes) > room) {
     plan.verdict = PlanVerdict::Infeasible;
-    plan.reasons.push_back("weights need " + humanBytes(plan.weightBytes) + ", one chip has " + humanBytes(static_cast<uint64_t>(room)));
+    plan.reasons.push_back("weights need " + humanBytes(plan.weightBytes) + ", one chip has " +
+                           humanBytes(static_cast<uint64_t>(room)));
   } else if (room > 0 && static_cast<double>(need) > room) {
     plan.verdict = PlanVerdict::Infeasible;
-    plan.reasons.push_back("weights, cache and activations need about " + humanBytes(need) + " at context " + std::to_string(plan.context) +
-                           " and batch " + std::to_string(plan.batch) + ", one chip has " + humanBytes(static_cast<uint64_t>(room)));
+    plan.reasons.push_back("weights, cache and activations need about " + humanBytes(need) + " at context " +
+                           std::to_string(plan.context) + " and batch " + std::to_string(plan.batch) + ", one chip has " +
+                           humanBytes(static_cast<uint64_t>(room)));
   } else if (weak) {
     plan.verdict = PlanVerdict::Likely;
-    plan.reasons.push_back(std::to_string(weak) + " operators are listed by name only, or not listed: the toolchain may refuse them");
+    plan.reasons.push_back(std::to_string(weak) +
+                           " operators are listed by name only, or not listed: the toolchain may refuse them");
   }
 }
 } // namespace
 
-FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const MigrationPlan &plan, bool taps, const std::string &dumpDir,
-                                                    MigrationPlan *judged, const Options &options, Diagnostics &diags) {
+FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const MigrationPlan &plan, bool taps,
+                                                    const std::string &dumpDir, MigrationPlan *judged, const Options &options,
+                                                    Diagnostics &diags) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.imported.module.get()->clone());
   PipelineOptions pipeline = plan.pipeline;
   if (taps)
@@ -286,16 +297,11 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
     return failure();
   OnnxTarget target;
   if (plan.table) {
-    target.opset = std::min<int64_t>(plan.toolchain->opset.last, plan.table->opset.last);
-    bool strict = options.strictPlan;
-    const OpTable *table = plan.table;
-    target.supported = [table, strict](const OnnxNodeQuery &query) {
-      OpLookup look = table->lookup(query.domain == "ai.onnx" ? "" : query.domain, query.op, query.opset, formatsOf(query.operands), formatsOf(query.results));
-      if (strict)
-        return look.verdict >= OpVerdict::Native;
-      // An operator outside the standard must be known by name; of the standard's own, what is not known may well be there.
-      return isStandardOnnx(query.domain, query.op) ? look.verdict != OpVerdict::Unsupported : look.verdict >= OpVerdict::Listed;
-    };
+    target = onnxTarget(*plan.table, std::min<int64_t>(plan.toolchain->opset.last, plan.table->opset.last));
+    if (options.strictPlan)
+      target.supported = [table = plan.table](const OnnxNodeQuery &query) {
+        return lookUp(*table, query).verdict >= OpVerdict::Native;
+      };
   }
   OnnxReport report;
   if (failed(convertToOnnx(*module, target, report, diags)))
@@ -307,7 +313,8 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
   return module;
 }
 
-Fingerprint flagrelease::fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan, const std::string &moduleDigest) {
+Fingerprint flagrelease::fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan,
+                                       const std::string &moduleDigest) {
   Fingerprint print;
   print.add(*model.checkpoint);
   print.add("module", moduleDigest);

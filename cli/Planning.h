@@ -33,7 +33,7 @@ enum class PlanVerdict : uint8_t { Feasible, Likely, Infeasible };
 StringRef planVerdictName(PlanVerdict verdict);
 
 struct PlannedOperator {
-  std::string name;  ///< "MatMul", "com.microsoft:Gelu"
+  std::string name; ///< "MatMul", "com.microsoft:Gelu"
   OpVerdict level = OpVerdict::Unknown;
   std::string reason;
   int64_t count = 0;
@@ -62,8 +62,9 @@ FailureOr<MigrationPlan> choosePlan(const Options &options, const Model &model, 
 
 /// A copy of the model's module, lowered for the plan. With `taps` every tap is an output. Fills plan.operators, lowering and the
 /// verdict when `plan` is not null.
-FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lower(const Model &model, const MigrationPlan &plan, bool taps, const std::string &dumpDir,
-                                                   MigrationPlan *judged, const Options &options, Diagnostics &diags);
+FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lower(const Model &model, const MigrationPlan &plan, bool taps,
+                                                   const std::string &dumpDir, MigrationPlan *judged, const Options &options,
+                                                   Diagnostics &diags);
 
 /// Everything that decides bytes.
 Fingerprint fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan, const std::string &moduleDigest);

@@ -16,7 +16,8 @@
 using namespace flagrelease;
 namespace fs = std::filesystem;
 
-FailureOr<DeviceConfig> flagrelease::deviceConfig(const Options &options, Console &console, const std::string &logFolder, Diagnostics &diags) {
+FailureOr<DeviceConfig> flagrelease::deviceConfig(const Options &options, Console &console, const std::string &logFolder,
+                                                  Diagnostics &diags) {
   FailureOr<std::string> home = homeFolder(diags);
   FailureOr<std::vector<DeviceEntry>> entries = loadDevices(options.devicesFile, diags);
   if (failed(home) || failed(entries))
@@ -30,7 +31,8 @@ FailureOr<DeviceConfig> flagrelease::deviceConfig(const Options &options, Consol
   return config;
 }
 
-DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe &chip, StringRef format, const DeviceConfig &config) {
+DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe &chip, StringRef format,
+                                       const DeviceConfig &config) {
   if (options.device == "none")
     return {"", false, false, "--device none was given"};
   if (!options.device.empty())
@@ -45,7 +47,8 @@ DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe 
 }
 
 std::string flagrelease::validationKey(const Options &options, const DeviceChoice &device, const Gate &gate) {
-  return options.validate + " on " + (device.name.empty() ? "no device" : device.name) + " by " + gate.name + " " + gateDigest(gate);
+  return options.validate + " on " + (device.name.empty() ? "no device" : device.name) + " by " + gate.name + " " +
+         gateDigest(gate);
 }
 
 std::string flagrelease::commandLine(const Options &options) {
@@ -55,7 +58,8 @@ std::string flagrelease::commandLine(const Options &options) {
     // Folders of this machine say nothing elsewhere: their last part does.
     if (word.starts_with("/"))
       shown = fs::path(shown).filename().string();
-    bool plain = !shown.empty() && llvm::all_of(shown, [](char c) { return llvm::isAlnum(c) || llvm::StringRef("-_./:=,+@").contains(c); });
+    bool plain = !shown.empty() &&
+                 llvm::all_of(shown, [](char c) { return llvm::isAlnum(c) || llvm::StringRef("-_./:=,+@").contains(c); });
     text += plain ? " " + shown : " '" + shown + "'";
   }
   return text;
@@ -186,7 +190,8 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
         if (!folder->empty())
           taps = *folder + "/model.onnx";
       }
-      NumbersRequest numbersRequest{oracle, **device, request.outFolder + "/model/model.onnx", taps, tapOrderOf(request.model), request.gate};
+      NumbersRequest numbersRequest{
+          oracle, **device, request.outFolder + "/model/model.onnx", taps, tapOrderOf(request.model), request.gate};
       numbersRequest.scheme = request.plan.rounds ? request.plan.scheme->name : "source";
       numbersRequest.task = request.model.imported.task;
       numbersRequest.vocabulary = request.model.vocabulary();
@@ -229,7 +234,8 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
   report.resources.wallSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  report.resources.cpuSeconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+  report.resources.cpuSeconds =
+      usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
   report.resources.peakMemory = static_cast<uint64_t>(usage.ru_maxrss) << 10;
   if (work.progress) {
     report.resources.bytesRead = work.progress->bytesRead;
@@ -264,7 +270,8 @@ int flagrelease::exitCodeOf(const Report &report, const Options &options) {
 void flagrelease::printVerdict(const Report &report, Console &console) {
   std::string line = verdictName(report.verdict.verdict).str();
   if (!report.where.device.empty())
-    line += " on " + report.where.device + " (" + report.where.probe.engine + " " + report.where.probe.engineVersion + ", " + report.where.probe.chip + ")";
+    line += " on " + report.where.device + " (" + report.where.probe.engine + " " + report.where.probe.engineVersion + ", " +
+            report.where.probe.chip + ")";
   if (report.verdict.proxy)
     line += ", a stand-in for " + report.where.chip;
   console.result(escape::terminal(line));
@@ -273,7 +280,8 @@ void flagrelease::printVerdict(const Report &report, Console &console) {
   if (report.numbers) {
     for (const auto &[name, distance] : report.numbers->worstByOutput()) {
       char text[160];
-      std::snprintf(text, sizeof text, "  %s: nmse %.2e, largest difference %.2e, cosine %.9f", name.c_str(), distance.nmse, distance.maxAbs, distance.cosine);
+      std::snprintf(text, sizeof text, "  %s: nmse %.2e, largest difference %.2e, cosine %.9f", name.c_str(), distance.nmse,
+                    distance.maxAbs, distance.cosine);
       console.result(escape::terminal(text));
     }
     for (const std::string &note : report.numbers->notes)
@@ -287,14 +295,17 @@ void flagrelease::printVerdict(const Report &report, Console &console) {
 
 std::string flagrelease::cardOf(const Report &report, const Model &model) {
   std::string text = "# " + escape::markdown(model.source.name) + " for " + report.lineage.chip + "\n\n";
-  text += "Made by " + report.tool + " from " + escape::markdown(model.source.name) + " (recipe `" + report.lineage.family + "`, task `" + report.lineage.task +
-          "`), format `" + report.lineage.format + "`, scheme `" + report.lineage.scheme + "`. The licence is the source's.\n\n";
+  text += "Made by " + report.tool + " from " + escape::markdown(model.source.name) + " (recipe `" + report.lineage.family +
+          "`, task `" + report.lineage.task + "`), format `" + report.lineage.format + "`, scheme `" + report.lineage.scheme +
+          "`. The licence is the source's.\n\n";
   text += "**" + verdictName(report.verdict.verdict).str() + "**";
   if (!report.where.device.empty())
     text += ", measured on " + escape::markdown(report.where.device) + (report.verdict.proxy ? ", a stand-in for the chip" : "");
   text += ".\n";
   for (const std::string &reason : report.verdict.reasons)
     text += "* " + escape::markdown(reason) + "\n";
-  text += "\nFiles and digests: `manifest.json`. Measurements: `report.json`. Statements: `attestations/`. Repeat it with\n\n    " + report.command + "\n";
+  text +=
+      "\nFiles and digests: `manifest.json`. Measurements: `report.json`. Statements: `attestations/`. Repeat it with\n\n    " +
+      report.command + "\n";
   return text;
 }

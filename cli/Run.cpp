@@ -36,13 +36,14 @@ FailureOr<NamedTensors> readIds(const std::string &path, const char *flag, Diagn
   return tensors;
 }
 
-void showText(const std::string &folder, const std::vector<std::vector<int64_t>> &rows, const std::vector<std::vector<int64_t>> &written,
-              const NamedTensors &given, const Options &options, Console &console) {
+void showText(const std::string &folder, const std::vector<std::vector<int64_t>> &rows,
+              const std::vector<std::vector<int64_t>> &written, const NamedTensors &given, const Options &options,
+              Console &console) {
   Diagnostics quiet;
   FailureOr<TokenBytes> tokens = TokenBytes::read(folder + "/tokenizer.json", quiet);
   auto expected = given.find("greedy");
-  bool comparable = expected != given.end() && expected->second.shape.size() == 2 && expected->second.shape[0] == static_cast<int64_t>(rows.size()) &&
-                    expected->second.type == DType::I64;
+  bool comparable = expected != given.end() && expected->second.shape.size() == 2 &&
+                    expected->second.shape[0] == static_cast<int64_t>(rows.size()) && expected->second.type == DType::I64;
   bool equal = comparable;
   if (comparable)
     for (size_t r = 0; r < rows.size(); ++r)
@@ -84,14 +85,16 @@ void showText(const std::string &folder, const std::vector<std::vector<int64_t>>
 
 int runReference(const Options &options, Console &console, Diagnostics &diags) {
   if (isArtefact(options.source)) {
-    (void)diags.error("--device reference", options.source + " is an artefact, the reference runs checkpoints", "name the checkpoint, or a device");
+    (void)diags.error("--device reference", options.source + " is an artefact, the reference runs checkpoints",
+                      "name the checkpoint, or a device");
     return exitCodeOf(diags);
   }
   FailureOr<Model> model = openModel(options, console, diags);
   if (failed(model))
     return exitCodeOf(diags);
   ReferencePrecision precision = options.device == "reference:fp64" ? ReferencePrecision::F64 : ReferencePrecision::F32;
-  FailureOr<std::unique_ptr<ReferenceModel>> reference = ReferenceModel::open(*model->imported.module, *model->checkpoint, precision, diags);
+  FailureOr<std::unique_ptr<ReferenceModel>> reference =
+      ReferenceModel::open(*model->imported.module, *model->checkpoint, precision, diags);
   if (failed(reference))
     return exitCodeOf(diags);
   auto stop = [&] { return console.stop.requested(); };
@@ -101,7 +104,9 @@ int runReference(const Options &options, Console &console, Diagnostics &diags) {
       return exitCodeOf(diags);
     std::vector<std::vector<int64_t>> rows = rowsOf(*given), written(rows.size());
     for (auto [r, row] : llvm::enumerate(rows)) {
-      FailureOr<NamedTensors> answer = (*reference)->run({{"input_ids", HostTensor::ofInts({1, static_cast<int64_t>(row.size())}, row)}}, {false, false, stop}, diags);
+      FailureOr<NamedTensors> answer =
+          (*reference)
+              ->run({{"input_ids", HostTensor::ofInts({1, static_cast<int64_t>(row.size())}, row)}}, {false, false, stop}, diags);
       for (int64_t step = 0; step < options.greedy; ++step) {
         if (failed(answer))
           return exitCodeOf(diags);
@@ -123,7 +128,8 @@ int runReference(const Options &options, Console &console, Diagnostics &diags) {
     return exitCodeOf(diags);
   // Only what the model takes: a golden file holds outputs too.
   for (auto it = inputs->begin(); it != inputs->end();)
-    it = it->first == "input_ids" || it->first == "attention_mask" || it->first == "position_ids" ? std::next(it) : inputs->erase(it);
+    it = it->first == "input_ids" || it->first == "attention_mask" || it->first == "position_ids" ? std::next(it)
+                                                                                                  : inputs->erase(it);
   FailureOr<NamedTensors> outputs = (*reference)->run(*inputs, {options.taps, false, stop}, diags);
   if (failed(outputs))
     return exitCodeOf(diags);
@@ -140,7 +146,8 @@ int runReference(const Options &options, Console &console, Diagnostics &diags) {
 
 int runDevice(const Options &options, Console &console, Diagnostics &diags) {
   if (!isArtefact(options.source)) {
-    (void)diags.error(escape::terminal(options.source), "is no artefact: " + options.device + " runs what a migration wrote", "migrate first, or use --device reference");
+    (void)diags.error(escape::terminal(options.source), "is no artefact: " + options.device + " runs what a migration wrote",
+                      "migrate first, or use --device reference");
     return exitCodeOf(diags);
   }
   FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
@@ -193,7 +200,9 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
 
 void declare(CLI::App &app, Options &options) {
   declareSource(app, options);
-  app.add_option("--device", options.device, "reference, reference:fp64, or a device that runs artefacts")->required()->type_name("DEVICE");
+  app.add_option("--device", options.device, "reference, reference:fp64, or a device that runs artefacts")
+      ->required()
+      ->type_name("DEVICE");
   app.add_option("--devices", options.devicesFile, "devices.yaml")->type_name("FILE");
   app.add_option("--inputs", options.inputs, "a safetensors file with the inputs")->type_name("FILE");
   app.add_option("--out", options.out, "a safetensors file for inputs, outputs and taps")->type_name("FILE");

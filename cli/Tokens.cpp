@@ -26,7 +26,8 @@ FailureOr<TokenBytes> TokenBytes::read(const std::string &path, Diagnostics &dia
     return failure();
   const json::Value *model = root->find("model"), *vocabulary = model ? model->find("vocab") : nullptr;
   const json::Value *decoder = root->find("decoder");
-  std::string kind = decoder && decoder->find("type") && decoder->find("type")->isString() ? decoder->find("type")->string().str() : "none";
+  std::string kind =
+      decoder && decoder->find("type") && decoder->find("type")->isString() ? decoder->find("type")->string().str() : "none";
   if (!vocabulary || !vocabulary->isObject() || kind != "ByteLevel")
     return diags.error(path, "its decoder is " + kind + ", not ByteLevel", "ids are shown instead of text");
   TokenBytes tokens;
@@ -57,7 +58,8 @@ FailureOr<TokenBytes> TokenBytes::read(const std::string &path, Diagnostics &dia
   }
   if (const json::Value *added = root->find("added_tokens"); added && added->isArray())
     for (const json::Value &token : added->array())
-      if (const json::Value *id = token.find("id"), *content = token.find("content"); id && id->isInt() && content && content->isString())
+      if (const json::Value *id = token.find("id"), *content = token.find("content");
+          id && id->isInt() && content && content->isString())
         put(id->integer(), content->string().str());
   return tokens;
 }

@@ -45,8 +45,9 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
   if (name == "reference" || name == "reference:fp64") {
     if (failed(model = openModel(options, console, diags)))
       return exitCodeOf(diags);
-    FailureOr<std::unique_ptr<ReferenceModel>> opened = ReferenceModel::open(
-        *model->imported.module, *model->checkpoint, name == "reference" ? ReferencePrecision::F32 : ReferencePrecision::F64, diags);
+    FailureOr<std::unique_ptr<ReferenceModel>> opened =
+        ReferenceModel::open(*model->imported.module, *model->checkpoint,
+                             name == "reference" ? ReferencePrecision::F32 : ReferencePrecision::F64, diags);
     if (failed(opened))
       return exitCodeOf(diags);
     reference = std::move(*opened);
@@ -83,7 +84,9 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     if (failed(probe))
       return exitCodeOf(diags);
     report.where = whereMeasured(nullptr, *device, *probe);
-    request.run = [&device, loaded = *loaded](const NamedTensors &inputs, bool, Diagnostics &d) { return runOnce(*device, loaded, inputs, d); };
+    request.run = [&device, loaded = *loaded](const NamedTensors &inputs, bool, Diagnostics &d) {
+      return runOnce(*device, loaded, inputs, d);
+    };
     FailureOr<GoldenResult> result = checkGolden(request, diags);
     if (failed(result))
       return exitCodeOf(diags);
@@ -111,7 +114,8 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     for (const GoldenComparison &comparison : report.golden->comparisons) {
       char text[200];
       std::snprintf(text, sizeof text, "  %s%s: nmse %.2e (at most %.2e)", comparison.name.c_str(),
-                    comparison.as == comparison.name ? "" : (" is " + comparison.as).c_str(), comparison.distance.nmse, comparison.nmseBound);
+                    comparison.as == comparison.name ? "" : (" is " + comparison.as).c_str(), comparison.distance.nmse,
+                    comparison.nmseBound);
       console.result(text);
     }
   if (report.golden->firstDivergence && !options.json)
@@ -160,7 +164,8 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
   FailureOr<Model> model = openModel(options, console, diags);
   FailureOr<TargetRecipes> targets = failed(model) ? FailureOr<TargetRecipes>(failure()) : loadTargetRecipes(options, diags);
   FailureOr<Gate> gate = failed(targets) ? FailureOr<Gate>(failure()) : targets->gate(options.gate, diags);
-  FailureOr<MigrationPlan> plan = failed(gate) ? FailureOr<MigrationPlan>(failure()) : choosePlan(options, *model, *targets, diags);
+  FailureOr<MigrationPlan> plan =
+      failed(gate) ? FailureOr<MigrationPlan>(failure()) : choosePlan(options, *model, *targets, diags);
   if (failed(plan))
     return exitCodeOf(diags);
   FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> module = lower(*model, *plan, false, "", &*plan, options, diags);
@@ -174,7 +179,8 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
   if (failed(devices))
     return exitCodeOf(diags);
   DeviceChoice device = chooseDevice(options, *plan->chip, plan->format, *devices);
-  FailureOr<Report> report = prove({options, *model, *plan, *artefact, *gate, given.source, nullptr, device}, console, work, diags);
+  FailureOr<Report> report =
+      prove({options, *model, *plan, *artefact, *gate, given.source, nullptr, device}, console, work, diags);
   if (failed(report) || failed(writeAttestation(given.source, attestationOf(*report, *manifest), diags)))
     return exitCodeOf(diags);
   (void)print(*report, options, console);
@@ -191,11 +197,13 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
 
 void declare(CLI::App &app, Options &options) {
   declareSource(app, options);
-  app.add_option("--golden", options.golden, "a safetensors file with inputs and the outputs they should give")->type_name("FILE");
+  app.add_option("--golden", options.golden, "a safetensors file with inputs and the outputs they should give")
+      ->type_name("FILE");
   app.add_option("--against", options.against, "the checkpoint that the artefact was made from")->type_name("SRC");
   declareProof(app, options);
   declareWork(app, options);
 }
 } // namespace
 
-const Verb flagrelease::kValidate = {"validate", "compare numbers: an artefact with its checkpoint, or either with a golden file", declare, run};
+const Verb flagrelease::kValidate = {"validate", "compare numbers: an artefact with its checkpoint, or either with a golden file",
+                                     declare, run};

@@ -29,7 +29,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
   if (failed(attestations))
     return exitCodeOf(diags);
   int code = exitCodeOf(diags);
-  std::vector<Attestation> newest = newestPerChip(*attestations, manifest->digest());
+  // What was said is said of other bytes if these differ.
+  std::vector<Attestation> newest = failed(same) ? std::vector<Attestation>() : newestPerChip(*attestations, manifest->digest());
   for (const Attestation &attestation : newest)
     if (isRejection(attestation.verdict) && !code)
       code = 1;
@@ -55,7 +56,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     return code;
   }
   if (succeeded(same))
-    console.result("verified: " + Twine(manifest->files.size()) + " files, " + humanBytes(bytes) + ", manifest sha256 " + manifest->digest());
+    console.result("verified: " + Twine(manifest->files.size()) + " files, " + humanBytes(bytes) + ", manifest sha256 " +
+                   manifest->digest());
   for (const Attestation &attestation : newest)
     console.result("  " + verdictName(attestation.verdict) + " for " + escape::terminal(attestation.where.chip) + " on " +
                    (attestation.where.device.empty() ? std::string("no device") : escape::terminal(attestation.where.device)));

@@ -140,23 +140,39 @@ DimExprs flagrelease::dimsOf(Type type) {
 Type flagrelease::mlirType(DType type, MLIRContext *context) {
   Builder b(context);
   switch (type) {
-  case DType::F64: return b.getF64Type();
-  case DType::F32: return b.getF32Type();
-  case DType::F16: return b.getF16Type();
-  case DType::BF16: return b.getBF16Type();
-  case DType::F8E4M3: return b.getFloat8E4M3FNType();
-  case DType::F8E5M2: return b.getFloat8E5M2Type();
+  case DType::F64:
+    return b.getF64Type();
+  case DType::F32:
+    return b.getF32Type();
+  case DType::F16:
+    return b.getF16Type();
+  case DType::BF16:
+    return b.getBF16Type();
+  case DType::F8E4M3:
+    return b.getFloat8E4M3FNType();
+  case DType::F8E5M2:
+    return b.getFloat8E5M2Type();
   // MLIR 19 has no E8M0: carried as its byte, si8 keeps it apart from ordinary 8-bit data.
-  case DType::F8E8M0: return IntegerType::get(context, 8, IntegerType::Signed);
-  case DType::I64: return b.getI64Type();
-  case DType::I32: return b.getI32Type();
-  case DType::I16: return b.getI16Type();
-  case DType::I8: return b.getI8Type();
-  case DType::U64: return IntegerType::get(context, 64, IntegerType::Unsigned);
-  case DType::U32: return IntegerType::get(context, 32, IntegerType::Unsigned);
-  case DType::U16: return IntegerType::get(context, 16, IntegerType::Unsigned);
-  case DType::U8: return IntegerType::get(context, 8, IntegerType::Unsigned);
-  case DType::Bool: return b.getI1Type();
+  case DType::F8E8M0:
+    return IntegerType::get(context, 8, IntegerType::Signed);
+  case DType::I64:
+    return b.getI64Type();
+  case DType::I32:
+    return b.getI32Type();
+  case DType::I16:
+    return b.getI16Type();
+  case DType::I8:
+    return b.getI8Type();
+  case DType::U64:
+    return IntegerType::get(context, 64, IntegerType::Unsigned);
+  case DType::U32:
+    return IntegerType::get(context, 32, IntegerType::Unsigned);
+  case DType::U16:
+    return IntegerType::get(context, 16, IntegerType::Unsigned);
+  case DType::U8:
+    return IntegerType::get(context, 8, IntegerType::Unsigned);
+  case DType::Bool:
+    return b.getI1Type();
   }
   llvm_unreachable("all element types are listed");
 }

@@ -82,9 +82,7 @@ LogicalResult StateAppendOp::verifySymbolUses(SymbolTableCollection &tables) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-LogicalResult fail(std::optional<Location> loc, const Twine &message) {
-  return emitOptionalError(loc, message);
-}
+LogicalResult fail(std::optional<Location> loc, const Twine &message) { return emitOptionalError(loc, message); }
 
 FailureOr<DimExprs> broadcast(ArrayRef<DimExpr> a, ArrayRef<DimExpr> b, std::optional<Location> loc) {
   DimExprs out(std::max(a.size(), b.size()));
@@ -144,7 +142,8 @@ INFER_UNARY(FloorOp)
 INFER_UNARY(GeluOp)
 INFER_UNARY(L2NormOp)
 
-static LogicalResult inferBinary(ValueRange operands, std::optional<Location> loc, SmallVectorImpl<Type> &results, Type element = {}) {
+static LogicalResult inferBinary(ValueRange operands, std::optional<Location> loc, SmallVectorImpl<Type> &results,
+                                 Type element = {}) {
   FailureOr<DimExprs> dims = broadcast(dimsOf(operands[0].getType()), dimsOf(operands[1].getType()), loc);
   if (failed(dims))
     return failure();
@@ -222,8 +221,9 @@ LogicalResult ReshapeOp::verify() {
   }
   // One size on each side may be a multiple of the other: [B, 2*S] <-> [B, S, 2].
   if (from.size() == 1 && to.size() == 1)
-    return from[0] * constantFrom == to[0] * constantTo ? success()
-                                                        : emitOpError("changes the element count from ") << getX().getType() << " to " << getType();
+    return from[0] * constantFrom == to[0] * constantTo
+               ? success()
+               : emitOpError("changes the element count from ") << getX().getType() << " to " << getType();
   if (!from.empty() || !to.empty() || constantFrom != constantTo)
     return emitOpError("changes the element count from ") << getX().getType() << " to " << getType();
   return success();
@@ -305,7 +305,8 @@ INFER(GatherOp) {
 
 INFER(ScatterOp) {
   ADAPTOR(ScatterOp);
-  DimExprs x = dimsOf(op.getX().getType()), indices = dimsOf(op.getIndices().getType()), updates = dimsOf(op.getUpdates().getType());
+  DimExprs x = dimsOf(op.getX().getType()), indices = dimsOf(op.getIndices().getType()),
+           updates = dimsOf(op.getUpdates().getType());
   int64_t axis = op.getAxis();
   if (failed(axisInRange(axis, x.size(), loc)))
     return failure();
@@ -441,22 +442,28 @@ LogicalResult RopeTableOp::verify() {
   };
   int64_t half = getDim() / 2;
   switch (getKind()) {
-  case RopeKind::Default: return success();
-  case RopeKind::Linear: return need(getFactor().has_value(), "factor");
-  case RopeKind::Dynamic: return failure(failed(need(getFactor().has_value(), "factor")) || failed(need(getOriginalMax().has_value(), "original_max")));
+  case RopeKind::Default:
+    return success();
+  case RopeKind::Linear:
+    return need(getFactor().has_value(), "factor");
+  case RopeKind::Dynamic:
+    return failure(failed(need(getFactor().has_value(), "factor")) || failed(need(getOriginalMax().has_value(), "original_max")));
   case RopeKind::Llama3:
-    return failure(failed(need(getFactor().has_value(), "factor")) || failed(need(getLowFreqFactor().has_value(), "low_freq_factor")) ||
+    return failure(failed(need(getFactor().has_value(), "factor")) ||
+                   failed(need(getLowFreqFactor().has_value(), "low_freq_factor")) ||
                    failed(need(getHighFreqFactor().has_value(), "high_freq_factor")) ||
                    failed(need(getOriginalMax().has_value(), "original_max")));
   case RopeKind::Yarn:
     return failure(failed(need(getFactor().has_value(), "factor")) || failed(need(getBetaFast().has_value(), "beta_fast")) ||
-                   failed(need(getBetaSlow().has_value(), "beta_slow")) || failed(need(getOriginalMax().has_value(), "original_max")));
+                   failed(need(getBetaSlow().has_value(), "beta_slow")) ||
+                   failed(need(getOriginalMax().has_value(), "original_max")));
   case RopeKind::Longrope: {
     if (failed(need(getShortFactor().has_value(), "short_factor")) || failed(need(getLongFactor().has_value(), "long_factor")) ||
         failed(need(getOriginalMax().has_value(), "original_max")))
       return failure();
     if (static_cast<int64_t>(getShortFactor()->size()) != half || static_cast<int64_t>(getLongFactor()->size()) != half)
-      return emitOpError("needs ") << half << " factors, has " << getShortFactor()->size() << " short and " << getLongFactor()->size() << " long";
+      return emitOpError("needs ") << half << " factors, has " << getShortFactor()->size() << " short and "
+                                   << getLongFactor()->size() << " long";
     return success();
   }
   }

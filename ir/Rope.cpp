@@ -18,9 +18,7 @@ std::vector<float> powers(double theta, int64_t dim) {
 std::pair<double, double> flagrelease::yarnRange(double betaFast, double betaSlow, int64_t dim, double theta, int64_t originalMax,
                                                  bool truncate) {
   const double pi = 3.14159265358979323846;
-  auto index = [&](double rotations) {
-    return dim * std::log(originalMax / (rotations * 2 * pi)) / (2 * std::log(theta));
-  };
+  auto index = [&](double rotations) { return dim * std::log(originalMax / (rotations * 2 * pi)) / (2 * std::log(theta)); };
   double low = index(betaFast), high = index(betaSlow);
   if (truncate) {
     low = std::floor(low);
@@ -54,7 +52,8 @@ std::vector<float> flagrelease::ropeFrequencies(fr::RopeTableOp op, int64_t leng
   case fr::RopeKind::Dynamic: {
     int64_t originalMax = *op.getOriginalMax();
     float ratio = factor * static_cast<float>(std::max(length, originalMax)) / static_cast<float>(originalMax) - (factor - 1.0f);
-    float grown = static_cast<float>(theta) * static_cast<float>(std::pow(static_cast<double>(ratio), dim / static_cast<double>(dim - 2)));
+    float grown =
+        static_cast<float>(theta) * static_cast<float>(std::pow(static_cast<double>(ratio), dim / static_cast<double>(dim - 2)));
     std::vector<float> p = powers(length > originalMax ? grown : theta, dim);
     for (int64_t j = 0; j < half; ++j)
       inv[j] = 1.0f / p[j];
@@ -74,14 +73,16 @@ std::vector<float> flagrelease::ropeFrequencies(fr::RopeTableOp op, int64_t leng
       } else if (wavelength > lowWavelength) {
         inv[j] = f / factor;
       } else {
-        float smooth = (static_cast<float>(original) / wavelength - static_cast<float>(lowFactor)) / static_cast<float>(highFactor - lowFactor);
+        float smooth = (static_cast<float>(original) / wavelength - static_cast<float>(lowFactor)) /
+                       static_cast<float>(highFactor - lowFactor);
         inv[j] = (1.0f - smooth) * (f / factor) + smooth * f;
       }
     }
     return inv;
   }
   case fr::RopeKind::Yarn: {
-    auto [low, high] = yarnRange(number(op.getBetaFast(), 32.0), number(op.getBetaSlow(), 1.0), dim, theta, *op.getOriginalMax(), op.getTruncate());
+    auto [low, high] = yarnRange(number(op.getBetaFast(), 32.0), number(op.getBetaSlow(), 1.0), dim, theta, *op.getOriginalMax(),
+                                 op.getTruncate());
     if (low == high)
       high += 0.001; // as the published formula does: no division by zero
     std::vector<float> p = powers(theta, dim);

@@ -15,6 +15,7 @@ std::vector<float> ropeFrequencies(fr::RopeTableOp op, int64_t length);
 bool ropeDependsOnLength(fr::RopeTableOp op);
 
 /// yarn (arXiv:2309.00071) blends two tables: [low, high] is the range of frequency indices over which the blend runs.
-std::pair<double, double> yarnRange(double betaFast, double betaSlow, int64_t dim, double theta, int64_t originalMax, bool truncate);
+std::pair<double, double> yarnRange(double betaFast, double betaSlow, int64_t dim, double theta, int64_t originalMax,
+                                    bool truncate);
 
 } // namespace flagrelease

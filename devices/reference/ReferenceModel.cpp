@@ -15,7 +15,8 @@ LogicalResult flagrelease::defaultInputs(NamedTensors &inputs, int64_t past, Dia
   if (!inputs.count("position_ids")) {
     const HostTensor &mask = inputs["attention_mask"];
     if (mask.type != DType::I64 || mask.shape != std::vector<int64_t>{batch, total})
-      return diags.error("attention_mask", "does not fit input_ids: " + Twine(batch) + " rows of " + Twine(total) + " columns are needed",
+      return diags.error("attention_mask",
+                         "does not fit input_ids: " + Twine(batch) + " rows of " + Twine(total) + " columns are needed",
                          "give I64 [batch, past + sequence]");
     std::vector<int64_t> positions(batch * tokens);
     for (int64_t b = 0; b < batch; ++b) {
@@ -35,7 +36,8 @@ LogicalResult flagrelease::defaultInputs(NamedTensors &inputs, int64_t past, Dia
 }
 
 ReferenceModel::ReferenceModel(mlir::ModuleOp module, ParamEvaluator paramEvaluator, ReferencePrecision precision)
-    : module(module), evaluator(std::move(paramEvaluator)), precision(precision), narrow(module, evaluator), wide(module, evaluator) {}
+    : module(module), evaluator(std::move(paramEvaluator)), precision(precision), narrow(module, evaluator),
+      wide(module, evaluator) {}
 
 FailureOr<std::unique_ptr<ReferenceModel>> ReferenceModel::open(mlir::ModuleOp module, const Checkpoint &checkpoint,
                                                                 ReferencePrecision precision, Diagnostics &diags) {

@@ -33,24 +33,31 @@ FailureOr<int64_t> BlockContext::integer(StringRef parameter, int64_t least) {
     return failure();
   // 2^31 elements in one dimension is more than any model has, and keeps products of sizes inside 64 bits.
   if (*value < least || *value > (int64_t(1) << 31))
-    return diags().error(param->place.str(), "'" + parameter + "' is " + Twine(*value) + ", which no model has", "correct config.json: " +
-                         (param->expr ? param->expr->text() : StringRef(param->literal)));
+    return diags().error(param->place.str(), "'" + parameter + "' is " + Twine(*value) + ", which no model has",
+                         "correct config.json: " + (param->expr ? param->expr->text() : StringRef(param->literal)));
   return *value;
 }
 
-FailureOr<std::optional<int64_t>> BlockContext::optionalInteger(StringRef parameter) { return step.getInt(parameter, scope, diags()); }
-FailureOr<std::optional<double>> BlockContext::optionalNumber(StringRef parameter) { return step.getNumber(parameter, scope, diags()); }
+FailureOr<std::optional<int64_t>> BlockContext::optionalInteger(StringRef parameter) {
+  return step.getInt(parameter, scope, diags());
+}
+FailureOr<std::optional<double>> BlockContext::optionalNumber(StringRef parameter) {
+  return step.getNumber(parameter, scope, diags());
+}
 
 FailureOr<double> BlockContext::number(StringRef parameter) {
   FailureOr<std::optional<double>> value = optionalNumber(parameter);
   if (failed(value))
     return failure();
   if (!*value)
-    return diags().error(step.place.str(), "'" + step.kind + "' needs a number '" + parameter + "'", "add it to the step or to config.json");
+    return diags().error(step.place.str(), "'" + step.kind + "' needs a number '" + parameter + "'",
+                         "add it to the step or to config.json");
   return **value;
 }
 
-FailureOr<bool> BlockContext::flag(StringRef parameter, bool otherwise) { return step.getBool(parameter, otherwise, scope, diags()); }
+FailureOr<bool> BlockContext::flag(StringRef parameter, bool otherwise) {
+  return step.getBool(parameter, otherwise, scope, diags());
+}
 FailureOr<std::optional<std::string>> BlockContext::text(StringRef parameter) { return step.getText(parameter, scope, diags()); }
 
 FailureOr<Value> BlockContext::linear(Value value, const std::string &module, int64_t outs, bool bias, const Twine &sizesFrom) {

@@ -13,15 +13,30 @@ namespace {
 const llvm::StringLiteral kFile = "config.json";
 
 /// Keys that normaliseConfig itself reads.
-const llvm::StringLiteral kNormalised[] = {"dtype",      "torch_dtype",           "rope_parameters", "rope_scaling",
-                                           "rope_theta", "partial_rotary_factor", "architectures",   "original_max_position_embeddings"};
+const llvm::StringLiteral kNormalised[] = {
+    "dtype",      "torch_dtype",           "rope_parameters", "rope_scaling",
+    "rope_theta", "partial_rotary_factor", "architectures",   "original_max_position_embeddings"};
 
 /// Keys of a rope mapping that some formula reads (transformers, modeling_rope_utils).
-const llvm::StringLiteral kRopeKeys[] = {"type",          "rope_type",        "rope_theta",       "factor",
-                                         "beta_fast",     "beta_slow",        "mscale",           "mscale_all_dim",
-                                         "short_factor",  "long_factor",      "low_freq_factor",  "high_freq_factor",
-                                         "truncate",      "attention_factor", "alpha",            "partial_rotary_factor",
-                                         "mrope_section", "mrope_interleaved", "original_max_position_embeddings",
+const llvm::StringLiteral kRopeKeys[] = {"type",
+                                         "rope_type",
+                                         "rope_theta",
+                                         "factor",
+                                         "beta_fast",
+                                         "beta_slow",
+                                         "mscale",
+                                         "mscale_all_dim",
+                                         "short_factor",
+                                         "long_factor",
+                                         "low_freq_factor",
+                                         "high_freq_factor",
+                                         "truncate",
+                                         "attention_factor",
+                                         "alpha",
+                                         "partial_rotary_factor",
+                                         "mrope_section",
+                                         "mrope_interleaved",
+                                         "original_max_position_embeddings",
                                          "max_position_embeddings"};
 
 std::string where(const llvm::Twine &key) { return (llvm::Twine(kFile) + ": " + key).str(); }
@@ -85,8 +100,8 @@ FailureOr<Object> flagrelease::readConfig(const std::string &folder, Diagnostics
   return value->object();
 }
 
-FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefaults *defaults, const std::vector<DefaultOverride> &overrides,
-                                                    Diagnostics &diags) {
+FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefaults *defaults,
+                                                    const std::vector<DefaultOverride> &overrides, Diagnostics &diags) {
   ModelConfig config;
   config.raw = raw;
   Object &values = config.values;
@@ -143,13 +158,12 @@ FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefau
   return config;
 }
 
-void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert, const ClassDefaults *defaults,
-                                  const std::vector<std::string> &assumeInert, Diagnostics &diags) {
+void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert,
+                                  const ClassDefaults *defaults, const std::vector<std::string> &assumeInert,
+                                  Diagnostics &diags) {
   std::set<std::string> known;
   for (const std::string &path : recipe.configKeys())
     known.insert(StringRef(path).split('.').first.str());
-  for (const DefaultOverride &override : recipe.defaultOverrides)
-    known.insert(override.key);
   for (const MatchEntry &entry : recipe.match)
     for (const auto &[key, values] : entry.keys)
       known.insert(StringRef(key).split('.').first.str());
@@ -173,7 +187,11 @@ void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &
           canonical = name;
     if (known.count(canonical) || known.count(key.str()) || member.value.isNull() || !inert.reason(key).empty() || assumed(key))
       continue;
-    if (const Value *standard = defaults ? defaults->values.find(key) : nullptr; standard && *standard == member.value)
+    const Value *standard = defaults ? defaults->values.find(key) : nullptr;
+    for (const DefaultOverride &override : recipe.defaultOverrides)
+      if (override.key == key)
+        standard = &override.value;
+    if (standard && *standard == member.value)
       continue;
     complain(key, member.value);
   }
@@ -183,7 +201,8 @@ void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &
       continue;
     for (const json::Member &member : rope->object()) {
       std::string path = (key + "." + member.key).str();
-      if (!llvm::is_contained(kRopeKeys, StringRef(member.key)) && !member.value.isNull() && inert.reason(path).empty() && !assumed(path))
+      if (!llvm::is_contained(kRopeKeys, StringRef(member.key)) && !member.value.isNull() && inert.reason(path).empty() &&
+          !assumed(path))
         complain(path, member.value);
     }
   }

@@ -27,8 +27,8 @@ FailureOr<json::Object> readConfig(const std::string &folder, Diagnostics &diags
 ///    `partial_rotary_factor` (absent if the file and the class have none). A `rope_scaling` mapping wins over
 ///    `rope_parameters`, keys inside it win over top-level keys.
 /// `defaults` may be null (no class known).
-FailureOr<ModelConfig> normaliseConfig(json::Object raw, const ClassDefaults *defaults, const std::vector<DefaultOverride> &overrides,
-                                       Diagnostics &diags);
+FailureOr<ModelConfig> normaliseConfig(json::Object raw, const ClassDefaults *defaults,
+                                       const std::vector<DefaultOverride> &overrides, Diagnostics &diags);
 
 /// Reports every key of the file that neither the recipe refers to, nor is inert, nor equals its default, nor stands in
 /// `assumeInert`; nested keys of rope mappings included.

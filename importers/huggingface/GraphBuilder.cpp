@@ -47,7 +47,9 @@ LogicalResult GraphBuilder::begin(const Scope &scope) {
   DimExpr b = DimExpr::symbol("B"), s = DimExpr::symbol("S"), p = DimExpr::symbol("P");
   Type i64 = builder.getI64Type();
   if (recipe.inputs.empty()) {
-    declared = {{"input_ids", tensorType({b, s}, i64)}, {"attention_mask", tensorType({b, p + s}, i64)}, {"position_ids", tensorType({b, s}, i64)}};
+    declared = {{"input_ids", tensorType({b, s}, i64)},
+                {"attention_mask", tensorType({b, p + s}, i64)},
+                {"position_ids", tensorType({b, s}, i64)}};
   }
   for (const GraphInput &in : recipe.inputs) {
     DimExprs dims;
@@ -57,7 +59,8 @@ LogicalResult GraphBuilder::begin(const Scope &scope) {
         return failure();
       std::optional<DimExpr> expr = DimExpr::parse(*text);
       if (!expr)
-        return diags.error(dim.place().str(), "'" + *text + "' is no size", "write a number or an affine expression of named sizes");
+        return diags.error(dim.place().str(), "'" + *text + "' is no size",
+                           "write a number or an affine expression of named sizes");
       dims.push_back(*expr);
     }
     Type element = in.dtype == "int64" ? i64 : in.dtype == "bool" ? Type(builder.getI1Type()) : Type(builder.getF32Type());
@@ -106,7 +109,8 @@ Value GraphBuilder::input(StringRef name) {
   auto it = inputs.find(name.str());
   if (it != inputs.end())
     return it->second;
-  (void)diags.error(name, "a block needs this input, and the recipe does not declare it", "add it to `inputs:` of recipe " + recipe.name);
+  (void)diags.error(name, "a block needs this input, and the recipe does not declare it",
+                    "add it to `inputs:` of recipe " + recipe.name);
   return {};
 }
 
@@ -128,7 +132,8 @@ Value GraphBuilder::weight(const std::string &name, llvm::ArrayRef<int64_t> size
         out += (i ? ", " : "") + std::to_string(d);
       return out + "]";
     };
-    (void)diags.error(tensor->name, "has shape " + text(tensor->shape) + ", config.json says " + text(sizes) + " (" + sizesFrom + ")",
+    (void)diags.error(tensor->name,
+                      "has shape " + text(tensor->shape) + ", config.json says " + text(sizes) + " (" + sizesFrom + ")",
                       "config.json and the tensors are of different models: restore both from one revision");
   } else if (!isFloat(tensor->type)) {
     (void)diags.error(tensor->name, "holds " + dtypeName(tensor->type) + ", the model needs floating-point numbers here",
@@ -160,6 +165,7 @@ Value GraphBuilder::tap(const std::string &name, Value value) {
 }
 
 LogicalResult GraphBuilder::run(const StepList &steps, Value &stream, const Scope &scope, const std::string &at) {
+  top = &scope;
   return runBody(steps, stream, scope, at, /*top=*/true);
 }
 
@@ -197,7 +203,8 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
       return failure();
     Value value = *text == "stream" ? stream : lookup(*text);
     if (!value)
-      return diags.error(name.place().str(), "no value is called '" + *text + "' here", "name an id or an `out:` of an earlier step");
+      return diags.error(name.place().str(), "no value is called '" + *text + "' here",
+                         "name an id or an `out:` of an earlier step");
     operands.push_back(value);
   }
   if (operands.empty() && stream)
@@ -205,9 +212,11 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
 
   size_t before = used.size();
   FailureOr<SmallVector<Value>> results = failure();
-  if (step.kind == "residual" || step.kind == "repeat" || step.kind == "parallel" || step.kind == "choose" || step.kind == "scope") {
+  if (step.kind == "residual" || step.kind == "repeat" || step.kind == "parallel" || step.kind == "choose" ||
+      step.kind == "scope") {
     if (operands.empty())
-      return diags.error(step.place.str(), "'" + step.kind + "' has nothing to work on", "start the graph with a step that reads an input");
+      return diags.error(step.place.str(), "'" + step.kind + "' has nothing to work on",
+                         "start the graph with a step that reads an input");
     FailureOr<Value> value = failure();
     if (step.kind == "residual")
       value = residual(step, operands.front(), scope, at);
@@ -326,7 +335,8 @@ FailureOr<Value> GraphBuilder::repeat(const Step &step, Value x, const Scope &sc
     if (!*times || **times < 0 || **times > kMaxIterations)
       return diags.error(step.find("times") ? step.find("times")->place.str() : step.place.str(),
                          "repeats " + Twine(*times ? **times : 0) + " times; 0 to " + Twine(kMaxIterations) + " is possible",
-                         "correct config.json: " + (step.find("times") && step.find("times")->expr ? step.find("times")->expr->text() : StringRef()));
+                         "correct config.json: " +
+                             (step.find("times") && step.find("times")->expr ? step.find("times")->expr->text() : StringRef()));
     for (int64_t i = 0; i < **times; ++i)
       items.emplace_back(i);
   }
@@ -378,7 +388,8 @@ FailureOr<Value> GraphBuilder::parallel(const Step &step, Value x, const Scope &
     return builder.create<fr::ConcatOp>(loc(), results, rankOf(results.front().getType()) - 1).getResult();
   Value total = results.front();
   for (Value value : llvm::ArrayRef(results).drop_front())
-    total = kind == "mul" ? builder.create<fr::MulOp>(loc(), total, value).getResult() : builder.create<fr::AddOp>(loc(), total, value).getResult();
+    total = kind == "mul" ? builder.create<fr::MulOp>(loc(), total, value).getResult()
+                          : builder.create<fr::AddOp>(loc(), total, value).getResult();
   return total;
 }
 
@@ -411,7 +422,8 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   if (!graph)
     return diags.error(step.place.str(), "no graph is called '" + **name + "'", "add it to `graphs:`");
   if (++callDepth > kMaxCallDepth)
-    return diags.error(step.place.str(), "graphs call each other more than " + Twine(kMaxCallDepth) + " deep", "end the recursion");
+    return diags.error(step.place.str(), "graphs call each other more than " + Twine(kMaxCallDepth) + " deep",
+                       "end the recursion");
   SmallVector<Value> operands;
   for (const Template &in : step.in) {
     FailureOr<std::string> text = in.eval(scope, diags);
@@ -428,8 +440,17 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   for (auto [in, value] : llvm::zip(graph->in, operands))
     frame.ids[in] = value;
   frames.push_back(frame);
-  Scope inner(&scope);
-  inner.bindLets(step.let);
+  // Arguments are evaluated where the call stands; the graph itself sees them and the recipe's own names, not the caller's.
+  Scope arguments(&scope);
+  arguments.bindLets(step.let);
+  Scope inner(top ? top : &scope);
+  for (const Let &let : step.let) {
+    FailureOr<std::optional<json::Value>> value = arguments.lookup(let.name, diags);
+    if (failed(value))
+      return failure();
+    if (*value)
+      inner.bind(let.name, **value);
+  }
   inner.bindLets(graph->let);
   Value stream = operands.empty() ? Value() : operands.front();
   LogicalResult result = runBody(graph->body, stream, inner, at);

@@ -88,6 +88,7 @@ private:
   std::string place; ///< for locations
   int64_t layer = -1, iterations = 0;
   unsigned callDepth = 0;
+  const Scope *top = nullptr; ///< of the list that run() was given: what a called graph sees beside its arguments
 };
 
 /// "a.b" for the names "a.b.q.weight" and "a.b.k.weight"; a single name loses its last part.
@@ -96,7 +97,8 @@ std::string commonPrefix(llvm::ArrayRef<std::string> names);
 /// What a block sees: its step, its operands and the builder.
 class BlockContext {
 public:
-  BlockContext(GraphBuilder &graph, const Step &step, const Scope &scope, const std::string &at, llvm::SmallVector<mlir::Value> operands)
+  BlockContext(GraphBuilder &graph, const Step &step, const Scope &scope, const std::string &at,
+               llvm::SmallVector<mlir::Value> operands)
       : graph(graph), step(step), scope(scope), at(at), operands(std::move(operands)) {}
 
   GraphBuilder &graph;

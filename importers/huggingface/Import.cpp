@@ -1,6 +1,7 @@
 #include "importers/huggingface/Import.h"
 
 #include "importers/huggingface/GraphBuilder.h"
+#include "importers/huggingface/SourceFiles.h"
 #include "text/Nearest.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -26,15 +27,17 @@ bool fileExists(const std::string &folder, StringRef name) {
 }
 
 /// DESIGN section 4: --task, else the architecture, else the files.
-FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig &config, const TensorTable &tensors, const std::string &folder,
-                                   const ImportOptions &options, Diagnostics &diags) {
+FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig &config, const TensorTable &tensors,
+                                   const std::string &folder, const ImportOptions &options, Diagnostics &diags) {
   std::vector<std::string> names;
   for (const Task &task : recipe.tasks)
     names.push_back(task.name);
   if (!options.task.empty()) {
     if (const Task *task = recipe.findTask(options.task))
       return task;
-    return diags.error("--task", "recipe " + recipe.name + " has no task '" + options.task + "'" + nearestNote(options.task, llvm::ArrayRef<std::string>(names)),
+    return diags.error("--task",
+                       "recipe " + recipe.name + " has no task '" + options.task + "'" +
+                           nearestNote(options.task, llvm::ArrayRef<std::string>(names)),
                        "it has: " + listed(names));
   }
   // sentence-transformers keeps its pooling in modules.json, whatever architecture the config names.
@@ -53,7 +56,8 @@ FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig 
       }
   if (const Task *embedding = recipe.findTask("embedding"))
     return embedding;
-  return diags.error("config.json: architectures", "'" + architectureOf(config.raw) + "' says no task that recipe " + recipe.name + " has",
+  return diags.error("config.json: architectures",
+                     "'" + architectureOf(config.raw) + "' says no task that recipe " + recipe.name + " has",
                      "pass --task, one of: " + listed(names));
 }
 
@@ -78,8 +82,8 @@ void declareTensors(ModuleOp module, const Checkpoint &checkpoint) {
 }
 } // namespace
 
-FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint, const RecipeSet &recipes, const ImportOptions &options,
-                                                   MLIRContext &context, Diagnostics &diags) {
+FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint, const RecipeSet &recipes,
+                                                   const ImportOptions &options, MLIRContext &context, Diagnostics &diags) {
   context.loadDialect<fr::FrDialect, func::FuncDialect>();
   FailureOr<json::Object> raw = readConfig(checkpoint.folder, diags);
   if (failed(raw))
@@ -127,7 +131,8 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     std::string where = "graph";
     if (auto named = dyn_cast<NameLoc>(message.getLocation()))
       where = named.getName().str();
-    (void)diags.error(where, message.str(), "config.json and the tensors are of different models: restore both from one revision");
+    (void)diags.error(where, message.str(),
+                      "config.json and the tensors are of different models: restore both from one revision");
   });
   declareTensors(*result.module, checkpoint);
   GraphBuilder graph(*result.module, *recipe, tensors, diags);
@@ -140,14 +145,36 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     auto given = options.taskValues.find(option.name);
     if (given != options.taskValues.end()) {
       taskScope.bind(option.name, json::Value(given->second));
-    } else if (option.otherwise) {
+      continue;
+    }
+    if (!option.token.empty()) {
+      FailureOr<std::optional<int64_t>> id = tokenId(checkpoint.folder, option.token, diags);
+      if (failed(id))
+        return failure();
+      if (*id) {
+        taskScope.bind(option.name, json::Value(**id));
+        continue;
+      }
+    }
+    if (option.otherwise) {
       FailureOr<std::optional<json::Value>> value = option.otherwise->evalOptional(scope, diags);
       if (failed(value))
         return failure();
-      if (*value)
+      if (*value) {
         taskScope.bind(option.name, **value);
+        continue;
+      }
     }
+    return diags.error("task " + (*task)->name,
+                       "needs a value for '" + option.name + "'" +
+                           (option.token.empty() ? std::string() : ": tokenizer.json has no token '" + option.token + "'"),
+                       "pass --task-option " + option.name + "=ID");
   }
+  FailureOr<std::optional<std::string>> pooling = sentencePooling(checkpoint.folder, diags);
+  if (failed(pooling))
+    return failure();
+  if (*pooling)
+    taskScope.bind("sentence_pooling", json::Value(**pooling));
   taskScope.bindLets((*task)->let);
   if (failed(graph.run((*task)->body, stream, taskScope, "")))
     return failure();
@@ -155,7 +182,8 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   for (const auto &[name, from] : (*task)->outputs) {
     Value value = from == "stream" ? stream : graph.lookup(from);
     if (!value)
-      return diags.error(recipe->files.front(), "task " + (*task)->name + " has an output '" + name + "' of '" + from + "', which no step makes",
+      return diags.error(recipe->files.front(),
+                         "task " + (*task)->name + " has an output '" + name + "' of '" + from + "', which no step makes",
                          "name an id or an `out:` of the recipe");
     outputs.emplace_back(name, value);
   }
@@ -165,6 +193,18 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     return failure();
 
   result.ignored = tensors.account(diags);
+  // The file decides about ties; but a file that has a head of its own where the config says it has none contradicts itself,
+  // unless both hold the same bytes.
+  const json::Value *tied = config->values.find("tie_word_embeddings");
+  const CheckpointTensor *head_ = tensors.find("lm_head.weight"), *table = tensors.find("model.embed_tokens.weight");
+  if (tied && tied->isBool() && tied->boolean() && head_ && table && raw->contains("tie_word_embeddings")) {
+    FailureOr<bool> same = sameBytes(checkpoint, *head_, *table, diags);
+    if (failed(same))
+      return failure();
+    if (!*same)
+      (void)diags.error("config.json: tie_word_embeddings", "is true, but " + head_->name + " and " + table->name + " differ",
+                        "set it to false if the head is the model's own, or remove the head from the checkpoint");
+  }
   if (diags.hasErrors())
     return failure();
   if (failed(verify(*result.module)))

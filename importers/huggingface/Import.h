@@ -24,12 +24,12 @@ struct ImportOptions {
 struct Imported {
   mlir::OwningOpRef<mlir::ModuleOp> module; ///< @main with states and taps; every physical tensor has a param
   std::string recipe, task, architecture;
-  std::vector<RecipeText> recipeFiles;        ///< what was read, with its bytes: the manifest states digests
-  json::Object config;                        ///< normalised
-  std::vector<std::string> hidden;            ///< tap of hidden.0, hidden.1, …
-  std::vector<TensorTable::Ignored> ignored;  ///< tensors that the model does not use, with the recipe's reason
-  std::vector<std::string> unprovenOptions;   ///< option values of the recipe that no passing fixture has exercised
-  bool lengthDependent = false;               ///< rotary frequencies depend on the total length: cached and uncached runs differ
+  std::vector<RecipeText> recipeFiles;       ///< what was read, with its bytes: the manifest states digests
+  json::Object config;                       ///< normalised
+  std::vector<std::string> hidden;           ///< tap of hidden.0, hidden.1, …
+  std::vector<TensorTable::Ignored> ignored; ///< tensors that the model does not use, with the recipe's reason
+  std::vector<std::string> unprovenOptions;  ///< option values of the recipe that no passing fixture has exercised
+  bool lengthDependent = false;              ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
 };
 

@@ -66,13 +66,15 @@ std::vector<TensorTable::Ignored> TensorTable::account(Diagnostics &diags) const
     for (const CheckpointTensor &tensor : checkpoint.tensors)
       if (!consumed.count(tensor.name))
         all.push_back(tensor.name);
-    (void)diags.error(names.front(), llvm::Twine(names.size()) + (names.size() == 1 ? " tensor is" : " tensors are") + " missing: " +
-                                   listed(names) + nearestNote(names.front(), llvm::ArrayRef<std::string>(all)),
-                "complete the download, or correct config.json");
+    (void)diags.error(names.front(),
+                      llvm::Twine(names.size()) + (names.size() == 1 ? " tensor is" : " tensors are") +
+                          " missing: " + listed(names) + nearestNote(names.front(), llvm::ArrayRef<std::string>(all)),
+                      "complete the download, or correct config.json");
   }
   if (!left.empty())
-    (void)diags.error(left.front(), llvm::Twine(left.size()) + (left.size() == 1 ? " tensor is" : " tensors are") + " left over: recipe " +
-                                  recipe.name + " uses none of " + listed(left),
-                "the checkpoint is another kind of model than config.json says, or the recipe must learn these tensors");
+    (void)diags.error(left.front(),
+                      llvm::Twine(left.size()) + (left.size() == 1 ? " tensor is" : " tensors are") + " left over: recipe " +
+                          recipe.name + " uses none of " + listed(left),
+                      "the checkpoint is another kind of model than config.json says, or the recipe must learn these tensors");
   return ignored;
 }

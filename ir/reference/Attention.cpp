@@ -10,8 +10,7 @@ using namespace flagrelease;
 using namespace mlir;
 
 namespace {
-#define REF_PARAMS                                                                                                               \
-  Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
+#define REF_PARAMS Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
 
 template <typename T> LogicalResult ropeTable(REF_PARAMS) {
   auto rope = cast<fr::RopeTableOp>(op);

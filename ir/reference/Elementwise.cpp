@@ -8,8 +8,7 @@ using namespace flagrelease;
 using namespace mlir;
 
 namespace {
-#define REF_PARAMS                                                                                                               \
-  Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
+#define REF_PARAMS Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
 
 template <typename T, T (*F)(T)> LogicalResult unary(REF_PARAMS) {
   for (size_t i = 0; i < in[0]->f.size(); ++i)
@@ -35,7 +34,8 @@ template <typename T> LogicalResult gelu(REF_PARAMS) {
   const T c = T(0.7978845608028654), r = T(0.7071067811865476); // sqrt(2 / pi), 1 / sqrt(2)
   for (size_t i = 0; i < in[0]->f.size(); ++i) {
     T x = in[0]->f[i];
-    out[0].f[i] = tanhForm ? T(0.5) * x * (T(1) + std::tanh(c * (x + T(0.044715) * x * x * x))) : T(0.5) * x * (T(1) + std::erf(x * r));
+    out[0].f[i] =
+        tanhForm ? T(0.5) * x * (T(1) + std::tanh(c * (x + T(0.044715) * x * x * x))) : T(0.5) * x * (T(1) + std::erf(x * r));
   }
   return success();
 }
@@ -44,7 +44,8 @@ template <typename T> LogicalResult gelu(REF_PARAMS) {
 template <typename T> T asFloat(const RefTensor<T> &x, int64_t i) { return x.integer ? static_cast<T>(x.i[i]) : x.f[i]; }
 
 template <typename T, typename FloatF, typename IntF> LogicalResult binary(REF_PARAMS, FloatF floats, IntF ints) {
-  const std::vector<int64_t> strides[2] = {broadcastStrides(in[0]->shape, out[0].shape), broadcastStrides(in[1]->shape, out[0].shape)};
+  const std::vector<int64_t> strides[2] = {broadcastStrides(in[0]->shape, out[0].shape),
+                                           broadcastStrides(in[1]->shape, out[0].shape)};
   walk(out[0].shape, strides, [&](int64_t flat, const int64_t *at) {
     if (out[0].integer)
       out[0].i[flat] = ints(in[0]->i[at[0]], in[1]->i[at[1]]);
@@ -55,7 +56,8 @@ template <typename T, typename FloatF, typename IntF> LogicalResult binary(REF_P
 }
 #define BINARY(name, floatExpr, intExpr)                                                                                         \
   template <typename T> LogicalResult name(REF_PARAMS) {                                                                         \
-    return binary(op, in, out, context, [](T a, T b) -> T { return floatExpr; }, [](int64_t a, int64_t b) -> int64_t { return intExpr; }); \
+    return binary(                                                                                                               \
+        op, in, out, context, [](T a, T b) -> T { return floatExpr; }, [](int64_t a, int64_t b) -> int64_t { return intExpr; }); \
   }
 BINARY(addF, a + b, a + b)
 BINARY(subF, a - b, a - b)
@@ -69,19 +71,26 @@ BINARY(orF, T(a != 0 || b != 0), a != 0 || b != 0)
 
 template <typename V> bool compareValues(fr::Predicate predicate, V a, V b) {
   switch (predicate) {
-  case fr::Predicate::EQ: return a == b;
-  case fr::Predicate::NE: return a != b;
-  case fr::Predicate::LT: return a < b;
-  case fr::Predicate::LE: return a <= b;
-  case fr::Predicate::GT: return a > b;
-  case fr::Predicate::GE: return a >= b;
+  case fr::Predicate::EQ:
+    return a == b;
+  case fr::Predicate::NE:
+    return a != b;
+  case fr::Predicate::LT:
+    return a < b;
+  case fr::Predicate::LE:
+    return a <= b;
+  case fr::Predicate::GT:
+    return a > b;
+  case fr::Predicate::GE:
+    return a >= b;
   }
   llvm_unreachable("all predicates are listed");
 }
 
 template <typename T> LogicalResult compare(REF_PARAMS) {
   fr::Predicate predicate = cast<fr::CompareOp>(op).getPredicate();
-  const std::vector<int64_t> strides[2] = {broadcastStrides(in[0]->shape, out[0].shape), broadcastStrides(in[1]->shape, out[0].shape)};
+  const std::vector<int64_t> strides[2] = {broadcastStrides(in[0]->shape, out[0].shape),
+                                           broadcastStrides(in[1]->shape, out[0].shape)};
   bool ints = in[0]->integer && in[1]->integer;
   walk(out[0].shape, strides, [&](int64_t flat, const int64_t *at) {
     out[0].i[flat] = ints ? compareValues(predicate, in[0]->i[at[0]], in[1]->i[at[1]])
@@ -91,7 +100,8 @@ template <typename T> LogicalResult compare(REF_PARAMS) {
 }
 
 template <typename T> LogicalResult select(REF_PARAMS) {
-  const std::vector<int64_t> strides[3] = {broadcastStrides(in[0]->shape, out[0].shape), broadcastStrides(in[1]->shape, out[0].shape),
+  const std::vector<int64_t> strides[3] = {broadcastStrides(in[0]->shape, out[0].shape),
+                                           broadcastStrides(in[1]->shape, out[0].shape),
                                            broadcastStrides(in[2]->shape, out[0].shape)};
   walk(out[0].shape, strides, [&](int64_t flat, const int64_t *at) {
     const RefTensor<T> &from = in[0]->i[at[0]] ? *in[1] : *in[2];
@@ -107,14 +117,30 @@ template <typename T> LogicalResult select(REF_PARAMS) {
 
 template <typename T> ArrayRef<RefEntry<T>> flagrelease::elementwiseReference() {
   static const RefEntry<T> table[] = {
-      {"fr.neg", &unary<T, negF<T>>},         {"fr.exp", &unary<T, expF<T>>},   {"fr.log", &unary<T, logF<T>>},
-      {"fr.sqrt", &unary<T, sqrtF<T>>},       {"fr.rsqrt", &unary<T, rsqrtF<T>>}, {"fr.sin", &unary<T, sinF<T>>},
-      {"fr.cos", &unary<T, cosF<T>>},         {"fr.tanh", &unary<T, tanhF<T>>}, {"fr.erf", &unary<T, erfF<T>>},
-      {"fr.sigmoid", &unary<T, sigmoidF<T>>}, {"fr.silu", &unary<T, siluF<T>>}, {"fr.relu", &unary<T, reluF<T>>},
-      {"fr.floor", &unary<T, floorF<T>>},     {"fr.gelu", &gelu<T>},            {"fr.add", &addF<T>},
-      {"fr.sub", &subF<T>},                   {"fr.mul", &mulF<T>},             {"fr.div", &divF<T>},
-      {"fr.pow", &powF<T>},                   {"fr.maximum", &maximumF<T>},     {"fr.minimum", &minimumF<T>},
-      {"fr.and", &andF<T>},                   {"fr.or", &orF<T>},               {"fr.compare", &compare<T>},
+      {"fr.neg", &unary<T, negF<T>>},
+      {"fr.exp", &unary<T, expF<T>>},
+      {"fr.log", &unary<T, logF<T>>},
+      {"fr.sqrt", &unary<T, sqrtF<T>>},
+      {"fr.rsqrt", &unary<T, rsqrtF<T>>},
+      {"fr.sin", &unary<T, sinF<T>>},
+      {"fr.cos", &unary<T, cosF<T>>},
+      {"fr.tanh", &unary<T, tanhF<T>>},
+      {"fr.erf", &unary<T, erfF<T>>},
+      {"fr.sigmoid", &unary<T, sigmoidF<T>>},
+      {"fr.silu", &unary<T, siluF<T>>},
+      {"fr.relu", &unary<T, reluF<T>>},
+      {"fr.floor", &unary<T, floorF<T>>},
+      {"fr.gelu", &gelu<T>},
+      {"fr.add", &addF<T>},
+      {"fr.sub", &subF<T>},
+      {"fr.mul", &mulF<T>},
+      {"fr.div", &divF<T>},
+      {"fr.pow", &powF<T>},
+      {"fr.maximum", &maximumF<T>},
+      {"fr.minimum", &minimumF<T>},
+      {"fr.and", &andF<T>},
+      {"fr.or", &orF<T>},
+      {"fr.compare", &compare<T>},
       {"fr.select", &select<T>},
   };
   return table;

@@ -32,7 +32,8 @@ template <typename T> LogicalResult RefContext<T>::materialise(RefTensor<T> &val
 }
 
 template <typename T> const RefEntry<T> *flagrelease::findReference(StringRef opName) {
-  for (ArrayRef<RefEntry<T>> table : {elementwiseReference<T>(), shapeReference<T>(), layerReference<T>(), attentionReference<T>()})
+  for (ArrayRef<RefEntry<T>> table :
+       {elementwiseReference<T>(), shapeReference<T>(), layerReference<T>(), attentionReference<T>()})
     for (const RefEntry<T> &entry : table)
       if (entry.name == opName)
         return &entry;
@@ -104,7 +105,8 @@ template <typename T> int64_t Interpreter<T>::cachedTokens() const {
 }
 
 template <typename T>
-FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &inputs, const Request &request, Diagnostics &diags) {
+FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &inputs, const Request &request,
+                                            Diagnostics &diags) {
   auto function = module.lookupSymbol<func::FuncOp>(name);
   if (!function)
     return diags.error(name, "the module has no such function");

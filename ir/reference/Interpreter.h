@@ -13,8 +13,8 @@ public:
   Interpreter(mlir::ModuleOp module, ParamReader &params) : module(module), params(params) {}
 
   struct Request {
-    bool taps = false;                       ///< return the taps too, under their names
-    std::function<bool()> stop = nullptr;    ///< polled between ops; true ends the run with Cause::Later
+    bool taps = false;                    ///< return the taps too, under their names
+    std::function<bool()> stop = nullptr; ///< polled between ops; true ends the run with Cause::Later
   };
 
   /// Runs `function` on inputs named as its arguments. Size symbols are bound from the shapes; P is the length of the state.

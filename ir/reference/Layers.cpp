@@ -10,8 +10,7 @@ using namespace flagrelease;
 using namespace mlir;
 
 namespace {
-#define REF_PARAMS                                                                                                               \
-  Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
+#define REF_PARAMS Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
 
 template <typename T> LogicalResult embedding(REF_PARAMS) {
   RefTensor<T> &table = *in[1];
@@ -21,7 +20,8 @@ template <typename T> LogicalResult embedding(REF_PARAMS) {
   for (int64_t token = 0; token < in[0]->elements(); ++token) {
     int64_t id = in[0]->i[token];
     if (id < 0 || id >= vocabulary)
-      return context.diags.error("input_ids", "id " + Twine(id) + " at place " + Twine(token) + " is outside 0.." + Twine(vocabulary - 1),
+      return context.diags.error("input_ids",
+                                 "id " + Twine(id) + " at place " + Twine(token) + " is outside 0.." + Twine(vocabulary - 1),
                                  "use ids of this model's tokenizer");
     const T *row = nullptr;
     if (!table.param) {
@@ -160,8 +160,12 @@ template <typename T> LogicalResult l2Norm(REF_PARAMS) {
 
 template <typename T> ArrayRef<RefEntry<T>> flagrelease::layerReference() {
   static const RefEntry<T> table[] = {
-      {"fr.embedding", &embedding<T>, true}, {"fr.linear", &linear<T>, true},  {"fr.matmul", &matmul<T>},
-      {"fr.rms_norm", &rmsNorm<T>},          {"fr.layer_norm", &layerNorm<T>}, {"fr.softmax", &softmax<T>},
+      {"fr.embedding", &embedding<T>, true},
+      {"fr.linear", &linear<T>, true},
+      {"fr.matmul", &matmul<T>},
+      {"fr.rms_norm", &rmsNorm<T>},
+      {"fr.layer_norm", &layerNorm<T>},
+      {"fr.softmax", &softmax<T>},
       {"fr.l2_norm", &l2Norm<T>},
   };
   return table;

@@ -40,7 +40,7 @@ public:
 
 /// What an op's function sees besides its operands.
 template <typename T> struct RefContext {
-  DimExpr::Bindings sizes;              ///< values of the size symbols in this call
+  DimExpr::Bindings sizes; ///< values of the size symbols in this call
   ParamReader &params;
   Diagnostics &diags;
   int64_t tileBytes = int64_t(64) << 20; ///< bound on the rows of a weight that are held at a time

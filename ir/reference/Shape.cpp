@@ -8,8 +8,7 @@ using namespace flagrelease;
 using namespace mlir;
 
 namespace {
-#define REF_PARAMS                                                                                                               \
-  Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
+#define REF_PARAMS Operation *op, MutableArrayRef<RefTensor<T> *> in, MutableArrayRef<RefTensor<T>> out, RefContext<T> &context
 
 template <typename T> void copyElement(RefTensor<T> &to, int64_t i, const RefTensor<T> &from, int64_t j) {
   if (to.integer)

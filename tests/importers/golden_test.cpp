@@ -65,7 +65,8 @@ FailureOr<Opened> openFixture(const std::string &folder, const Golden &golden, R
   if (failed(imported))
     return failure();
   opened.imported = std::move(*imported);
-  FailureOr<std::unique_ptr<ReferenceModel>> model = ReferenceModel::open(*opened.imported.module, *opened.checkpoint, precision, diags);
+  FailureOr<std::unique_ptr<ReferenceModel>> model =
+      ReferenceModel::open(*opened.imported.module, *opened.checkpoint, precision, diags);
   if (failed(model))
     return failure();
   opened.model = std::move(*model);
@@ -113,7 +114,8 @@ TEST_CASE("fixtures on the reference") {
         }
         INFO(output << " is " << tensor);
         REQUIRE(got->count(tensor));
-        double error = nmse(withoutPads(got->at(tensor), golden->tensors), withoutPads(golden->tensors.at(output), golden->tensors));
+        double error =
+            nmse(withoutPads(got->at(tensor), golden->tensors), withoutPads(golden->tensors.at(output), golden->tensors));
         INFO("nmse " << error << ", tolerance " << golden->tolerance(output));
         CHECK(error <= golden->tolerance(output));
         ++compared;
@@ -130,13 +132,15 @@ TEST_CASE("fixtures on the reference") {
             real += mask[j];
           row.resize(real);
         }
-        FailureOr<NamedTensors> step = opened->model->run({{"input_ids", HostTensor::ofInts({1, (int64_t)row.size()}, row)}}, {}, diags);
+        FailureOr<NamedTensors> step =
+            opened->model->run({{"input_ids", HostTensor::ofInts({1, (int64_t)row.size()}, row)}}, {}, diags);
         std::vector<int64_t> tokens;
         for (size_t t = 0; t < golden->greedy.size(); ++t) {
           INFO(problemsOf(diags));
           REQUIRE(succeeded(step));
           tokens.push_back(argMaxOfLast(step->at("logits")));
-          step = opened->model->run({{"input_ids", HostTensor::ofInts({1, 1}, {tokens.back()})}}, {.taps = false, .keepState = true, .stop = {}}, diags);
+          step = opened->model->run({{"input_ids", HostTensor::ofInts({1, 1}, {tokens.back()})}},
+                                    {.taps = false, .keepState = true, .stop = {}}, diags);
         }
         CHECK(tokens == golden->greedy);
       }

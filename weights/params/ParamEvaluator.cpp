@@ -81,22 +81,37 @@ template <typename T> struct Evaluator {
     };
     auto same = [](auto v) { return v; };
     switch (type) {
-    case DType::F8E4M3: return each(uint8_t(), f8e4m3ToF32);
-    case DType::F8E5M2: return each(uint8_t(), f8e5m2ToF32);
-    case DType::F8E8M0: return each(uint8_t(), f8e8m0ToF32);
-    case DType::I64: return each(int64_t(), same);
-    case DType::I32: return each(int32_t(), same);
-    case DType::I16: return each(int16_t(), same);
-    case DType::I8: return each(int8_t(), same);
-    case DType::U64: return each(uint64_t(), same);
-    case DType::U32: return each(uint32_t(), same);
-    case DType::U16: return each(uint16_t(), same);
+    case DType::F8E4M3:
+      return each(uint8_t(), f8e4m3ToF32);
+    case DType::F8E5M2:
+      return each(uint8_t(), f8e5m2ToF32);
+    case DType::F8E8M0:
+      return each(uint8_t(), f8e8m0ToF32);
+    case DType::I64:
+      return each(int64_t(), same);
+    case DType::I32:
+      return each(int32_t(), same);
+    case DType::I16:
+      return each(int16_t(), same);
+    case DType::I8:
+      return each(int8_t(), same);
+    case DType::U64:
+      return each(uint64_t(), same);
+    case DType::U32:
+      return each(uint32_t(), same);
+    case DType::U16:
+      return each(uint16_t(), same);
     case DType::U8:
-    case DType::Bool: return each(uint8_t(), same);
-    case DType::F64: return each(double(), same);
-    case DType::F32: return each(float(), same);
-    case DType::F16: return each(uint16_t(), f16ToF32);
-    case DType::BF16: return each(uint16_t(), bf16ToF32);
+    case DType::Bool:
+      return each(uint8_t(), same);
+    case DType::F64:
+      return each(double(), same);
+    case DType::F32:
+      return each(float(), same);
+    case DType::F16:
+      return each(uint16_t(), f16ToF32);
+    case DType::BF16:
+      return each(uint16_t(), bf16ToF32);
     }
   }
 
@@ -189,7 +204,8 @@ template <typename T> struct Evaluator {
         return failure();
       strides[i] = broadcastStrides(part.size, box.size);
     }
-    walk(box.size, strides, [&](int64_t flat, const int64_t *at) { out[flat] = combine(operands[0][at[0]], operands[1][at[1]]); });
+    walk(box.size, strides,
+         [&](int64_t flat, const int64_t *at) { out[flat] = combine(operands[0][at[0]], operands[1][at[1]]); });
     return success();
   }
 
@@ -235,13 +251,13 @@ template <typename T> struct Evaluator {
         .Case([&](fr::SubOp) { return binary(op, box, out, [](T a, T b) { return a - b; }); })
         .Case([&](fr::MulOp) { return binary(op, box, out, [](T a, T b) { return a * b; }); })
         .Default([&](Operation *) {
-          return diags.error(op->getName().getStringRef(), "this op has no meaning inside a param", "this is a mistake of the program: please report it");
+          return diags.error(op->getName().getStringRef(), "this op has no meaning inside a param",
+                             "this is a mistake of the program: please report it");
         });
   }
 };
 
-template <typename T>
-LogicalResult rowsOf(Evaluator<T> evaluator, fr::ParamOp param, int64_t first, int64_t count, T *out) {
+template <typename T> LogicalResult rowsOf(Evaluator<T> evaluator, fr::ParamOp param, int64_t first, int64_t count, T *out) {
   std::vector<int64_t> shape = staticShape(param.getType());
   Box box{std::vector<int64_t>(shape.size(), 0), shape};
   if (!shape.empty()) {
@@ -262,13 +278,14 @@ LogicalResult ParamEvaluator::readIntegers(fr::ParamOp param, int64_t first, int
   return rowsOf(Evaluator<int64_t>{checkpoint, sources, nullptr, diags}, param, first, count, out);
 }
 
-LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out, RangeLoss *loss,
-                                        Diagnostics &diags) const {
+LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out,
+                                        RangeLoss *loss, Diagnostics &diags) const {
   // Bytes as they are stored need no arithmetic.
   if (fr::GetOp identity = param.getIdentity()) {
     const CheckpointTensor *tensor = checkpoint.find(identity.getWeight().getLeafReference().getValue());
     if (!tensor)
-      return diags.error(param.getSymName(), "the source has no such tensor", "the module and the checkpoint are of different models");
+      return diags.error(param.getSymName(), "the source has no such tensor",
+                         "the module and the checkpoint are of different models");
     return sources[tensor->file]->read(tensor->offset + firstByte, out, diags);
   }
   Type element = elementOf(param.getType());
@@ -337,17 +354,23 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
       castElements(DType::F32, reinterpret_cast<const std::byte *>(from), *type, to, n);
     });
   case DType::I64:
-  case DType::U64: return integers(int64_t());
+  case DType::U64:
+    return integers(int64_t());
   case DType::I32:
-  case DType::U32: return integers(int32_t());
+  case DType::U32:
+    return integers(int32_t());
   case DType::I16:
-  case DType::U16: return integers(int16_t());
+  case DType::U16:
+    return integers(int16_t());
   case DType::I8:
   case DType::U8:
-  case DType::Bool: return integers(int8_t());
+  case DType::Bool:
+    return integers(int8_t());
   case DType::F8E4M3:
   case DType::F8E5M2:
-  case DType::F8E8M0: break;
+  case DType::F8E8M0:
+    break;
   }
-  return diags.error(param.getSymName(), "computing " + dtypeName(*type) + " is not built yet", "keep this tensor as it is stored");
+  return diags.error(param.getSymName(), "computing " + dtypeName(*type) + " is not built yet",
+                     "keep this tensor as it is stored");
 }

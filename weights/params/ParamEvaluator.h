@@ -37,7 +37,8 @@ public:
 
   /// The param's own bytes [firstByte, firstByte + out.size()) in its declared element type, row-major. Whole elements only.
   /// Losses of range on the way (f32 to f16) are added to `loss`, which may be null.
-  LogicalResult readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out, RangeLoss *loss, Diagnostics &diags) const;
+  LogicalResult readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out, RangeLoss *loss,
+                          Diagnostics &diags) const;
 
 private:
   const Checkpoint &checkpoint;

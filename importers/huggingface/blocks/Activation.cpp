@@ -13,8 +13,9 @@ struct Entry {
   Act act;
 };
 const Entry kActivations[] = {
-    {"silu", Act::Silu},          {"swish", Act::Silu},     {"gelu", Act::Gelu}, {"gelu_new", Act::GeluTanh}, {"gelu_fast", Act::GeluTanh},
-    {"gelu_pytorch_tanh", Act::GeluTanh}, {"relu", Act::Relu}, {"tanh", Act::Tanh}, {"sigmoid", Act::Sigmoid},
+    {"silu", Act::Silu},         {"swish", Act::Silu},         {"gelu", Act::Gelu},
+    {"gelu_new", Act::GeluTanh}, {"gelu_fast", Act::GeluTanh}, {"gelu_pytorch_tanh", Act::GeluTanh},
+    {"relu", Act::Relu},         {"tanh", Act::Tanh},          {"sigmoid", Act::Sigmoid},
 };
 } // namespace
 
@@ -35,12 +36,18 @@ FailureOr<Value> flagrelease::activation(BlockContext &context, StringRef name, 
     if (entry.name != name)
       continue;
     switch (entry.act) {
-    case Act::Silu: return ops.create<fr::SiluOp>(loc, x).getResult();
-    case Act::Gelu: return ops.create<fr::GeluOp>(loc, x, fr::GeluKind::None).getResult();
-    case Act::GeluTanh: return ops.create<fr::GeluOp>(loc, x, fr::GeluKind::Tanh).getResult();
-    case Act::Relu: return ops.create<fr::ReluOp>(loc, x).getResult();
-    case Act::Tanh: return ops.create<fr::TanhOp>(loc, x).getResult();
-    case Act::Sigmoid: return ops.create<fr::SigmoidOp>(loc, x).getResult();
+    case Act::Silu:
+      return ops.create<fr::SiluOp>(loc, x).getResult();
+    case Act::Gelu:
+      return ops.create<fr::GeluOp>(loc, x, fr::GeluKind::None).getResult();
+    case Act::GeluTanh:
+      return ops.create<fr::GeluOp>(loc, x, fr::GeluKind::Tanh).getResult();
+    case Act::Relu:
+      return ops.create<fr::ReluOp>(loc, x).getResult();
+    case Act::Tanh:
+      return ops.create<fr::TanhOp>(loc, x).getResult();
+    case Act::Sigmoid:
+      return ops.create<fr::SigmoidOp>(loc, x).getResult();
     }
   }
   return context.diags().error(place.str(), "unknown activation '" + name + "'" + nearestNote(name, activationNames()),

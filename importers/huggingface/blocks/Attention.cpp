@@ -15,8 +15,10 @@ const ParamSchema kQkNorm[] = {
     {"eps", ParamType::Number, true, {}, {}, ""},
 };
 const ParamSchema kBias[] = {
-    {"q", ParamType::Bool, false, {}, {}, ""}, {"k", ParamType::Bool, false, {}, {}, ""},
-    {"v", ParamType::Bool, false, {}, {}, ""}, {"o", ParamType::Bool, false, {}, {}, ""},
+    {"q", ParamType::Bool, false, {}, {}, ""},
+    {"k", ParamType::Bool, false, {}, {}, ""},
+    {"v", ParamType::Bool, false, {}, {}, ""},
+    {"o", ParamType::Bool, false, {}, {}, ""},
 };
 const ParamSchema kParams[] = {
     {"q", ParamType::Tensor, true, {}, {}, "module [heads * head_dim, hidden]"},
@@ -55,7 +57,9 @@ FailureOr<Value> headNorm(BlockContext &context, const Param &norm, StringRef wh
   if (*kind == "rms")
     return context.ops().create<fr::RmsNormOp>(context.loc(), heads, weight, context.real(*eps), context.real(0)).getResult();
   Value bias = context.graph.findTensor(*module + ".bias") ? context.weight(*module + ".bias", {headDim}, "head_dim") : Value();
-  return context.ops().create<fr::LayerNormOp>(context.loc(), heads, weight, bias, context.real(*eps), context.real(0)).getResult();
+  return context.ops()
+      .create<fr::LayerNormOp>(context.loc(), heads, weight, bias, context.real(*eps), context.real(0))
+      .getResult();
 }
 
 FailureOr<bool> biasOf(BlockContext &context, StringRef projection) {
@@ -84,10 +88,12 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
   if (failed(keyHeads) || failed(window) || failed(causal) || failed(scale) || failed(softcap))
     return failure();
   if (*heads % *keyHeads != 0)
-    return context.diags().error("config.json: num_key_value_heads", Twine(*heads) + " query heads do not share " + Twine(*keyHeads) + " key heads evenly",
+    return context.diags().error("config.json: num_key_value_heads",
+                                 Twine(*heads) + " query heads do not share " + Twine(*keyHeads) + " key heads evenly",
                                  "restore the checkpoint's own config.json");
   if (*window && **window < 1)
-    return context.diags().error("config.json: sliding_window", "is " + Twine(**window) + "; a window holds at least the token itself",
+    return context.diags().error("config.json: sliding_window",
+                                 "is " + Twine(**window) + "; a window holds at least the token itself",
                                  "restore the checkpoint's own config.json");
 
   OpBuilder &ops = context.ops();
@@ -99,8 +105,9 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
     FailureOr<bool> bias = biasOf(context, which);
     if (failed(module) || failed(bias))
       return failure();
-    FailureOr<Value> y = context.linear(x, *module, count * *headDim, *bias,
-                                        Twine(count) + " heads of " + Twine(*headDim) + ", hidden size " + Twine(context.width()));
+    FailureOr<Value> y =
+        context.linear(x, *module, count * *headDim, *bias,
+                       Twine(count) + " heads of " + Twine(*headDim) + ", hidden size " + Twine(context.width()));
     if (failed(y))
       return failure();
     return context.reshape(*y, {b, s, DimExpr(count), DimExpr(*headDim)});
@@ -113,7 +120,8 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
       return failure();
   }
   const int64_t headsFirst[] = {0, 2, 1, 3};
-  Value queries = context.transpose(*q, headsFirst), keys = context.transpose(*k, headsFirst), values = context.transpose(*v, headsFirst);
+  Value queries = context.transpose(*q, headsFirst), keys = context.transpose(*k, headsFirst),
+        values = context.transpose(*v, headsFirst);
   if (const Param *rope = context.step.find("rope")) {
     FailureOr<std::pair<Value, Value>> tables = ropeTables(context, *rope, *headDim);
     if (failed(tables))
@@ -137,9 +145,9 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
   if (!padding)
     return failure();
   DimExpr seen = dimsOf(keys.getType())[2];
-  Value mask = ops.create<fr::AttentionMaskOp>(context.loc(), tensorType({b, DimExpr(1), s, seen}, ops.getI1Type()), padding, Value(),
-                                               ops.getBoolAttr(*causal), *window ? ops.getI64IntegerAttr(**window) : IntegerAttr(),
-                                               ops.getI64IntegerAttr(0));
+  Value mask = ops.create<fr::AttentionMaskOp>(
+      context.loc(), tensorType({b, DimExpr(1), s, seen}, ops.getI1Type()), padding, Value(), ops.getBoolAttr(*causal),
+      *window ? ops.getI64IntegerAttr(**window) : IntegerAttr(), ops.getI64IntegerAttr(0));
   double factor = *scale ? **scale : 1.0 / std::sqrt(static_cast<double>(*headDim));
   Value mixed = ops.create<fr::AttentionOp>(context.loc(), queries, keys, values, mask, context.real(factor),
                                             *softcap ? context.real(**softcap) : FloatAttr());

@@ -4,16 +4,11 @@ using namespace flagrelease;
 
 llvm::ArrayRef<StepBlock> flagrelease::importerBlocks() {
   static const StepBlock kBlocks[] = {
-      {&kAttentionSchema, buildAttention},
-      {&kChoiceScoreSchema, buildChoiceScore},
-      {&kEmbedSchema, buildEmbed},
-      {&kL2NormSchema, buildL2Norm},
-      {&kLayerNormSchema, buildLayerNorm},
-      {&kLinearSchema, buildLinear},
-      {&kLmHeadSchema, buildLmHead},
-      {&kMlpSchema, buildMlp},
-      {&kPoolSchema, buildPool},
-      {&kRmsNormSchema, buildRmsNorm},
+      {&kAttentionSchema, buildAttention}, {&kChoiceScoreSchema, buildChoiceScore},
+      {&kEmbedSchema, buildEmbed},         {&kL2NormSchema, buildL2Norm},
+      {&kLayerNormSchema, buildLayerNorm}, {&kLinearSchema, buildLinear},
+      {&kLmHeadSchema, buildLmHead},       {&kMlpSchema, buildMlp},
+      {&kPoolSchema, buildPool},           {&kRmsNormSchema, buildRmsNorm},
   };
   return kBlocks;
 }

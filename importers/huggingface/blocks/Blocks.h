@@ -5,8 +5,8 @@
 
 namespace flagrelease {
 
-extern const StepSchema kAttentionSchema, kMlpSchema, kEmbedSchema, kRmsNormSchema, kLayerNormSchema, kLinearSchema, kLmHeadSchema, kPoolSchema,
-    kL2NormSchema, kChoiceScoreSchema;
+extern const StepSchema kAttentionSchema, kMlpSchema, kEmbedSchema, kRmsNormSchema, kLayerNormSchema, kLinearSchema,
+    kLmHeadSchema, kPoolSchema, kL2NormSchema, kChoiceScoreSchema;
 
 using BlockResult = FailureOr<llvm::SmallVector<mlir::Value>>;
 BlockResult buildAttention(BlockContext &context);

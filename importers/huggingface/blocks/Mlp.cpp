@@ -32,7 +32,8 @@ BlockResult flagrelease::buildMlp(BlockContext &context) {
     from = "rows of " + *up;
   }
   if (width < 1 || width > (int64_t(1) << 31))
-    return context.diags().error("config.json: intermediate_size", "is " + Twine(width) + ", which no model has", "correct config.json");
+    return context.diags().error("config.json: intermediate_size", "is " + Twine(width) + ", which no model has",
+                                 "correct config.json");
   from += ", hidden size " + std::to_string(context.width());
   FailureOr<Value> a = context.linear(context.x(), gate->empty() ? *up : *gate, width, *bias, from);
   if (failed(a) || failed(a = activation(context, act->value_or(""), *a, context.step.find("act")->place)))

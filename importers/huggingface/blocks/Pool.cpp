@@ -8,7 +8,12 @@ namespace {
 const StringRef kKinds[] = {"last_token", "first_token", "mean"};
 const ParamSchema kParams[] = {
     {"kind", ParamType::Enum, true, kKinds, {}, "which token, or the mean of the real ones"},
-    {"pad", ParamType::Int, false, {}, {}, "last_token: the last id that is not this one; absent or null: the last with attention_mask 1"},
+    {"pad",
+     ParamType::Int,
+     false,
+     {},
+     {},
+     "last_token: the last id that is not this one; absent or null: the last with attention_mask 1"},
 };
 const ParamSchema kChoiceParams[] = {
     {"ids", ParamType::List, true, {}, {}, "token ids to choose from; the last one's share is the score"},
@@ -16,7 +21,8 @@ const ParamSchema kChoiceParams[] = {
 } // namespace
 
 const StepSchema flagrelease::kPoolSchema = {"pool", kParams, false, "[batch, sequence, features] to [batch, features]"};
-const StepSchema flagrelease::kChoiceScoreSchema = {"choice_score", kChoiceParams, false, "softmax over the logits of a few tokens: the share of the last"};
+const StepSchema flagrelease::kChoiceScoreSchema = {"choice_score", kChoiceParams, false,
+                                                    "softmax over the logits of a few tokens: the share of the last"};
 
 BlockResult flagrelease::buildPool(BlockContext &context) {
   FailureOr<std::optional<std::string>> kind = context.text("kind");
@@ -28,7 +34,8 @@ BlockResult flagrelease::buildPool(BlockContext &context) {
   Value x = context.x();
   DimExpr s = context.dims()[1];
   auto integer = [&](int64_t value) {
-    return ops.create<fr::ConstantOp>(loc, cast<ElementsAttr>(DenseElementsAttr::get(tensorType({}, ops.getI64Type()), value))).getResult();
+    return ops.create<fr::ConstantOp>(loc, cast<ElementsAttr>(DenseElementsAttr::get(tensorType({}, ops.getI64Type()), value)))
+        .getResult();
   };
   if (**kind == "first_token") {
     DimExpr b = context.dims()[0];
@@ -59,7 +66,8 @@ BlockResult flagrelease::buildPool(BlockContext &context) {
     DimExprs column = dimsOf(real.getType());
     column.push_back(DimExpr(1));
     weights = context.reshape(weights, column);
-    Value sum = ops.create<fr::ReduceOp>(loc, fr::ReduceKind::Sum, ops.create<fr::MulOp>(loc, x, weights), llvm::ArrayRef<int64_t>{1});
+    Value sum =
+        ops.create<fr::ReduceOp>(loc, fr::ReduceKind::Sum, ops.create<fr::MulOp>(loc, x, weights), llvm::ArrayRef<int64_t>{1});
     Value count = ops.create<fr::ReduceOp>(loc, fr::ReduceKind::Sum, weights, llvm::ArrayRef<int64_t>{1});
     Value mean = ops.create<fr::DivOp>(loc, sum, count);
     return llvm::SmallVector<Value>{context.reshape(mean, {context.dims()[0], DimExpr(context.width())})};
@@ -78,7 +86,8 @@ BlockResult flagrelease::buildChoiceScore(BlockContext &context) {
   llvm::SmallVector<int64_t> wanted;
   for (const json::Value &id : list->array()) {
     if (!id.isInt() || id.integer() < 0 || id.integer() >= context.width())
-      return context.diags().error(ids->place.str(), "token id " + json::toText(id) + " is outside 0.." + Twine(context.width() - 1),
+      return context.diags().error(ids->place.str(),
+                                   "token id " + json::toText(id) + " is outside 0.." + Twine(context.width() - 1),
                                    "give ids of this model's vocabulary");
     wanted.push_back(id.integer());
   }
@@ -86,7 +95,8 @@ BlockResult flagrelease::buildChoiceScore(BlockContext &context) {
   Location loc = context.loc();
   int64_t n = wanted.size(), axis = rankOf(context.x().getType()) - 1;
   Value index = ops.create<fr::ConstantOp>(
-      loc, cast<ElementsAttr>(DenseElementsAttr::get(tensorType({DimExpr(n)}, ops.getI64Type()), llvm::ArrayRef<int64_t>(wanted))));
+      loc,
+      cast<ElementsAttr>(DenseElementsAttr::get(tensorType({DimExpr(n)}, ops.getI64Type()), llvm::ArrayRef<int64_t>(wanted))));
   Value picked = ops.create<fr::GatherOp>(loc, context.x(), index, axis, 0);
   Value shares = ops.create<fr::SoftmaxOp>(loc, picked, axis);
   Value score = ops.create<fr::SliceOp>(loc, shares, axis, n - 1, 1);

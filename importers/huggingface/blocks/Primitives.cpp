@@ -37,7 +37,8 @@ const ParamSchema kL2NormParams[] = {{"eps", ParamType::Number, false, {}, {}, "
 
 Value splat(BlockContext &context, double value) {
   OpBuilder &ops = context.ops();
-  return ops.create<fr::ConstantOp>(context.loc(), cast<ElementsAttr>(DenseElementsAttr::get(tensorType({}, ops.getF32Type()), static_cast<float>(value))));
+  return ops.create<fr::ConstantOp>(
+      context.loc(), cast<ElementsAttr>(DenseElementsAttr::get(tensorType({}, ops.getF32Type()), static_cast<float>(value))));
 }
 
 /// A size given by the step, else by the config key, else one that the file has.
@@ -48,7 +49,8 @@ FailureOr<int64_t> sizeOr(BlockContext &context, StringRef parameter, StringRef 
   if (failed(value))
     return failure();
   if (!*value || !(*value)->isInt() || (*value)->integer() < 1 || (*value)->integer() > (int64_t(1) << 31))
-    return context.diags().error("config.json: " + key, *value ? "is " + json::toText(**value) + ", not a size" : std::string("is missing"),
+    return context.diags().error("config.json: " + key,
+                                 *value ? "is " + json::toText(**value) + ", not a size" : std::string("is missing"),
                                  "restore the checkpoint's own config.json");
   return (*value)->integer();
 }
@@ -60,9 +62,11 @@ FailureOr<bool> biasOrFile(BlockContext &context, const std::string &module) {
 
 const StepSchema flagrelease::kEmbedSchema = {"embed", kEmbedParams, false, "rows of a table by input_ids"};
 const StepSchema flagrelease::kRmsNormSchema = {"rms_norm", kRmsNormParams, false, "x / sqrt(mean(x^2) + eps) * weight"};
-const StepSchema flagrelease::kLayerNormSchema = {"layer_norm", kLayerNormParams, false, "(x - mean) / sqrt(var + eps) * weight + bias"};
+const StepSchema flagrelease::kLayerNormSchema = {"layer_norm", kLayerNormParams, false,
+                                                  "(x - mean) / sqrt(var + eps) * weight + bias"};
 const StepSchema flagrelease::kLinearSchema = {"linear", kLinearParams, false, "x W^T + b"};
-const StepSchema flagrelease::kLmHeadSchema = {"lm_head", kLmHeadParams, false, "projection to the vocabulary, tied or not: the file decides"};
+const StepSchema flagrelease::kLmHeadSchema = {"lm_head", kLmHeadParams, false,
+                                               "projection to the vocabulary, tied or not: the file decides"};
 const StepSchema flagrelease::kL2NormSchema = {"l2_norm", kL2NormParams, false, "x / max(|x|, eps) over the features"};
 
 BlockResult flagrelease::buildEmbed(BlockContext &context) {
@@ -74,7 +78,8 @@ BlockResult flagrelease::buildEmbed(BlockContext &context) {
   Value ids = context.operands.empty() ? context.graph.input("input_ids") : context.x();
   if (!ids)
     return failure();
-  Value table = context.weight(*module + ".weight", {*rows, *width}, "vocab_size " + Twine(*rows) + ", hidden_size " + Twine(*width));
+  Value table =
+      context.weight(*module + ".weight", {*rows, *width}, "vocab_size " + Twine(*rows) + ", hidden_size " + Twine(*width));
   Value x = context.ops().create<fr::EmbeddingOp>(context.loc(), ids, table);
   if (*scale)
     x = context.ops().create<fr::MulOp>(context.loc(), x, splat(context, **scale));
@@ -87,9 +92,10 @@ BlockResult flagrelease::buildRmsNorm(BlockContext &context) {
   FailureOr<std::optional<double>> offset = context.optionalNumber("offset");
   if (failed(module) || failed(eps) || failed(offset))
     return failure();
-  Value weight = module->empty() ? Value() : context.weight(*module + ".weight", {context.width()}, "features " + Twine(context.width()));
-  return llvm::SmallVector<Value>{
-      context.ops().create<fr::RmsNormOp>(context.loc(), context.x(), weight, context.real(*eps), context.real(offset->value_or(0)))};
+  Value weight =
+      module->empty() ? Value() : context.weight(*module + ".weight", {context.width()}, "features " + Twine(context.width()));
+  return llvm::SmallVector<Value>{context.ops().create<fr::RmsNormOp>(context.loc(), context.x(), weight, context.real(*eps),
+                                                                      context.real(offset->value_or(0)))};
 }
 
 BlockResult flagrelease::buildLayerNorm(BlockContext &context) {
@@ -107,8 +113,8 @@ BlockResult flagrelease::buildLayerNorm(BlockContext &context) {
     if (*hasBias)
       bias = context.weight(*module + ".bias", {context.width()}, "features " + Twine(context.width()));
   }
-  return llvm::SmallVector<Value>{
-      context.ops().create<fr::LayerNormOp>(context.loc(), context.x(), weight, bias, context.real(*eps), context.real(offset->value_or(0)))};
+  return llvm::SmallVector<Value>{context.ops().create<fr::LayerNormOp>(context.loc(), context.x(), weight, bias,
+                                                                        context.real(*eps), context.real(offset->value_or(0)))};
 }
 
 BlockResult flagrelease::buildLinear(BlockContext &context) {
@@ -140,7 +146,8 @@ BlockResult flagrelease::buildLmHead(BlockContext &context) {
   FailureOr<bool> bias = biasOrFile(context, *module);
   if (failed(bias))
     return failure();
-  Value weight = context.weight(from + ".weight", {*rows, context.width()}, "vocab_size " + Twine(*rows) + ", hidden size " + Twine(context.width()));
+  Value weight = context.weight(from + ".weight", {*rows, context.width()},
+                                "vocab_size " + Twine(*rows) + ", hidden size " + Twine(context.width()));
   Value offset = *bias ? context.weight(*module + ".bias", {*rows}, "vocab_size " + Twine(*rows)) : Value();
   Value logits = context.ops().create<fr::LinearOp>(context.loc(), context.x(), weight, offset);
   if (*scale)
@@ -152,5 +159,6 @@ BlockResult flagrelease::buildL2Norm(BlockContext &context) {
   FailureOr<std::optional<double>> eps = context.optionalNumber("eps");
   if (failed(eps))
     return failure();
-  return llvm::SmallVector<Value>{context.ops().create<fr::L2NormOp>(context.loc(), context.x(), context.real(eps->value_or(1e-12)))};
+  return llvm::SmallVector<Value>{
+      context.ops().create<fr::L2NormOp>(context.loc(), context.x(), context.real(eps->value_or(1e-12)))};
 }

@@ -42,7 +42,8 @@ public:
         if (std::optional<double> n = item.asNumber())
           out.push_back(*n);
     if (static_cast<int64_t>(out.size()) != size) {
-      (void)context.diags().error("config.json: rope_scaling." + key, "holds " + Twine(out.size()) + " numbers, the heads need " + Twine(size),
+      (void)context.diags().error("config.json: rope_scaling." + key,
+                                  "holds " + Twine(out.size()) + " numbers, the heads need " + Twine(size),
                                   "restore the checkpoint's own config.json");
       ok = false;
       out.assign(size, 1.0);
@@ -79,12 +80,13 @@ FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context
       dim = value->integer();
   }
   if (dim <= 0 || dim > headDim || dim % 2 != 0)
-    return context.diags().error("config.json: head_dim", "rotary size " + Twine(dim) + " is not even and at most " + Twine(headDim),
+    return context.diags().error("config.json: head_dim",
+                                 "rotary size " + Twine(dim) + " is not even and at most " + Twine(headDim),
                                  "restore the checkpoint's own config.json");
   json::Value scaling;
   if (const Param *given = rope.find("scaling")) {
-    FailureOr<std::optional<json::Value>> value =
-        given->expr ? given->expr->evalOptional(context.scope, context.diags()) : FailureOr<std::optional<json::Value>>(std::nullopt);
+    FailureOr<std::optional<json::Value>> value = given->expr ? given->expr->evalOptional(context.scope, context.diags())
+                                                              : FailureOr<std::optional<json::Value>>(std::nullopt);
     if (failed(value))
       return failure();
     if (*value)
@@ -118,8 +120,11 @@ FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context
       return s.required("max_position_embeddings") / s.required("original_max_position_embeddings");
     };
     switch (kind) {
-    case fr::RopeKind::Default: break;
-    case fr::RopeKind::Linear: attributes.set("factor", real(s.required("factor"))); break;
+    case fr::RopeKind::Default:
+      break;
+    case fr::RopeKind::Linear:
+      attributes.set("factor", real(s.required("factor")));
+      break;
     case fr::RopeKind::Dynamic:
       attributes.set("factor", real(s.required("factor")));
       attributes.set("original_max", ops.getI64IntegerAttr(static_cast<int64_t>(s.required("max_position_embeddings"))));
