@@ -111,9 +111,11 @@ private:
     const std::string name = ("batch-" + paddingName(padding)).str();
     const int64_t rows = gate.batchRows;
     if (limits.fixedBatch > 0 && rows > limits.fixedBatch)
-      return list.skipped.push_back(
-          {name, ("the artefact takes " + Twine(limits.fixedBatch) + " rows, the case has " + Twine(rows)).str(),
-           GateCheck::Batch});
+      return list.skipped.push_back({name,
+                                     ("the artefact takes " + Twine(limits.fixedBatch) +
+                                      (limits.fixedBatch == 1 ? " row" : " rows") + ", the case has " + Twine(rows))
+                                         .str(),
+                                     GateCheck::Batch});
     const int64_t most = bound().first;
     // Room for decode steps comes first: without them nobody sees what padding does to positions.
     int64_t columns = most == 0 ? kBatchColumns

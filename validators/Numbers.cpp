@@ -22,10 +22,14 @@ std::map<std::string, Distance> NumbersResult::worstByOutput() const {
 }
 
 namespace {
-constexpr llvm::StringLiteral kLengthDependent = "rotary frequencies depend on the length of the text (dynamic or longrope "
-                                                 "scaling): cached and uncached runs differ because keys in the "
-                                                 "cache keep the frequencies of the length at which they were computed; the "
-                                                 "device's cached decode is compared with the reference's";
+/// `cached`: what is compared instead of both with one another.
+std::string lengthDependent(bool cached) {
+  return std::string(
+             "rotary frequencies depend on the length of the text (dynamic or longrope scaling): cached and uncached runs differ "
+             "because keys in the cache keep the frequencies of the length at which they were computed; ") +
+         (cached ? "the device's cached decode is compared with the reference's"
+                 : "this artefact has no cache: uncached runs are compared");
+}
 
 class Checker {
 public:
@@ -60,7 +64,7 @@ public:
     for (const SkippedCase &skipped : result.cases.skipped)
       result.notRun.push_back({skipped.name, skipped.reason});
     if (request.lengthDependent && generates())
-      result.notes.push_back(kLengthDependent.str());
+      result.notes.push_back(lengthDependent(signature.cached()));
 
     for (size_t i = 0; i < result.cases.cases.size(); ++i) {
       const ValidationCase &one = result.cases.cases[i];
@@ -159,8 +163,9 @@ private:
       return success();
     if (answer->phases.size() == 1)
       return signature.cached() || rows > 1 ? success() : continueUncached(one, *expected, *answer, own);
-    compareTokens(one, *expected, [&](size_t row, size_t step) {
-      return logitsAt(answer->view(row, step), step == 0 ? static_cast<int64_t>(one.rows[row].size()) - 1 : 0);
+    compareTokens(one, [&](size_t row, size_t step) {
+      const int64_t position = step == 0 ? static_cast<int64_t>(one.rows[row].size()) - 1 : 0;
+      return std::pair(logitsAt(answer->view(row, step), position), logitsAt(expected->view(row, step), position));
     });
     return rows > 1 || request.lengthDependent ? success() : compareCache(one, *expected, *answer, own);
   }
@@ -194,7 +199,7 @@ private:
   }
 
   /// Without a cache a continuation is a longer prompt.
-  LogicalResult continueUncached(const ValidationCase &one, Expected &expected, const Answer &prompt, Diagnostics &own) {
+  LogicalResult continueUncached(const ValidationCase &one, const Expected &expected, const Answer &prompt, Diagnostics &own) {
     ValidationCase whole;
     FailureOr<Answer> answer = runWhole(one, expected, whole, own);
     if (failed(answer))
@@ -211,11 +216,12 @@ private:
                                                                            ? at(uncached->view(0, 0), one.length() + step)
                                                                            : expected.view(0, static_cast<size_t>(step) + 1)});
     compare(one, "continuation", "logits", pairs, {{0}});
-    if (!request.lengthDependent)
-      compareTokens(one, expected, [&](size_t, size_t step) {
-        return step == 0 ? logitsAt(prompt.view(0, 0), one.length() - 1)
-                         : logitsAt(answer->view(0, 0), one.length() + static_cast<int64_t>(step) - 1);
-      });
+    compareTokens(one, [&](size_t, size_t step) {
+      if (step == 0)
+        return std::pair(logitsAt(prompt.view(0, 0), one.length() - 1), logitsAt(expected.view(0, 0), one.length() - 1));
+      const Pair &pair = pairs[0][step - 1];
+      return std::pair(logitsAt(pair.got, 0), logitsAt(pair.ref, 0));
+    });
     return success();
   }
 
@@ -247,23 +253,22 @@ private:
     result.comparisons.push_back(std::move(comparison));
   }
 
-  /// `logitsOf(row, step)`: the device's, after the prompt (0) and after each step.
-  template <typename LogitsOf> void compareTokens(const ValidationCase &one, const Expected &expected, LogitsOf logitsOf) {
+  /// `logitsOf(row, step)`: the device's and the reference's, after the prompt (0) and after each step.
+  template <typename LogitsOf> void compareTokens(const ValidationCase &one, LogitsOf logitsOf) {
     TokenComparison tokens;
     tokens.caseName = one.name;
-    tokens.expected = expected.tokens;
     for (size_t row = 0; row < one.rows.size(); ++row) {
-      std::vector<int64_t> &measured = tokens.measured.emplace_back();
-      for (size_t step = 0; step < expected.tokens[row].size(); ++step) {
-        const std::vector<double> got = logitsOf(row, step),
-                                  ref = logitsAt(expected.view(row, step),
-                                                 step == 0 ? static_cast<int64_t>(one.rows[row].size()) - 1 : 0);
+      std::vector<int64_t> &measured = tokens.measured.emplace_back(), &wanted = tokens.expected.emplace_back();
+      for (int64_t step = 0; step <= one.decodeSteps; ++step) {
+        const auto [got, ref] = logitsOf(row, static_cast<size_t>(step));
         ++tokens.steps;
+        // No logits of the right shape: a token that nothing equals.
         measured.push_back(got.empty() ? -1 : argMax(got));
+        wanted.push_back(argMax(ref));
         if (topMargin(ref) <= request.gate.tokenMargin * largestDifference)
           continue;
         ++tokens.compared;
-        tokens.equal += measured.back() == expected.tokens[row][step];
+        tokens.equal += measured.back() == wanted.back();
       }
     }
     result.tokens.push_back(std::move(tokens));
@@ -354,18 +359,16 @@ private:
     const bool steps = check == GateCheck::Decode || check == GateCheck::Cache || check == GateCheck::Tokens;
     if (steps && !generates())
       return {check, no, "task " + request.task + " generates nothing"};
-    if (check == GateCheck::Cache && request.lengthDependent)
-      return {check, no, kLengthDependent.str()};
     if ((check == GateCheck::Decode || check == GateCheck::Cache) && !signature.cached())
       return {check, no, "the artefact has no cache"};
+    if (check == GateCheck::Cache && request.lengthDependent)
+      return {check, no, lengthDependent(true)};
     if (steps && signature.cached() && !canStep(signature))
       return {check, CheckState::NotRun, "the artefact takes " + std::to_string(signature.fixedLength) + " ids per call"};
     if (check == GateCheck::Batch)
       for (const SkippedCase &skipped : result.cases.skipped)
         if (skipped.check == check)
           return {check, signature.fixedBatch > 0 ? no : CheckState::NotRun, skipped.reason};
-    if (check == GateCheck::Tokens && request.lengthDependent && !signature.cached())
-      return {check, no, kLengthDependent.str()};
     return {check, CheckState::NotRun,
             steps ? "no case has room for decode steps" : "the gate's cases have none of this kind that fits"};
   }
