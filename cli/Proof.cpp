@@ -117,6 +117,19 @@ ReportOperators operatorsOf(const MigrationPlan &plan) {
 }
 } // namespace
 
+NumbersRequest flagrelease::numbersRequest(const Model &model, const MigrationPlan &plan, Oracle &reference, Device &device,
+                                           const Gate &gate, std::string shipped, std::string taps) {
+  NumbersRequest request{reference, device, std::move(shipped), std::move(taps), tapOrderOf(model), gate};
+  request.scheme = plan.rounds ? plan.scheme->name : "source";
+  request.task = model.imported.task;
+  request.vocabulary = model.vocabulary();
+  request.maxLength = model.maxLength();
+  request.padId = model.padId();
+  request.lengthDependent = model.imported.lengthDependent;
+  request.extraLengths = longLengths(model);
+  return request;
+}
+
 FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, const WorkOptions &work, Diagnostics &diags) {
   auto started = std::chrono::steady_clock::now();
   const Options &options = request.options;
@@ -190,15 +203,8 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
         if (!folder->empty())
           taps = *folder + "/model.onnx";
       }
-      NumbersRequest numbersRequest{
-          oracle, **device, request.outFolder + "/model/model.onnx", taps, tapOrderOf(request.model), request.gate};
-      numbersRequest.scheme = request.plan.rounds ? request.plan.scheme->name : "source";
-      numbersRequest.task = request.model.imported.task;
-      numbersRequest.vocabulary = request.model.vocabulary();
-      numbersRequest.maxLength = request.model.maxLength();
-      numbersRequest.padId = request.model.padId();
-      numbersRequest.lengthDependent = request.model.imported.lengthDependent;
-      numbersRequest.extraLengths = longLengths(request.model);
+      NumbersRequest numbersRequest = flagrelease::numbersRequest(request.model, request.plan, oracle, **device, request.gate,
+                                                                  request.outFolder + "/model/model.onnx", taps);
       if (options.budget >= 0)
         numbersRequest.budgetSeconds = options.budget;
       numbersRequest.stop = work.stop;

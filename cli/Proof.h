@@ -4,6 +4,7 @@
 #include "cli/Artefact.h"
 #include "devices/OpenDevice.h"
 #include "validators/Attestation.h"
+#include "validators/Numbers.h"
 #include "validators/Report.h"
 
 namespace flagrelease {
@@ -33,6 +34,10 @@ struct ProofRequest {
 
 /// Runs the checks of --validate and decides. Environment, cases and logs are in the report.
 FailureOr<Report> prove(ProofRequest request, Console &console, const WorkOptions &work, Diagnostics &diags);
+
+/// The step numbers of a migrated model: `shipped` and `taps` (may be empty) are files that the device loads.
+NumbersRequest numbersRequest(const Model &model, const MigrationPlan &plan, Oracle &reference, Device &device, const Gate &gate,
+                              std::string shipped, std::string taps);
 
 /// The attestation of a report.
 Attestation attestationOf(const Report &report, const Manifest &manifest);
