@@ -36,6 +36,16 @@ FailureOr<NamedTensors> readIds(const std::string &path, const char *flag, Diagn
   return tensors;
 }
 
+/// Text that a model read or wrote, line by line, each behind `mark`.
+std::string marked(StringRef mark, StringRef text) {
+  std::string out;
+  llvm::SmallVector<StringRef> lines;
+  text.split(lines, '\n');
+  for (StringRef line : lines)
+    out += (out.empty() ? "" : "\n") + mark.str() + escape::terminal(line);
+  return out;
+}
+
 void showText(const std::string &folder, const std::vector<std::vector<int64_t>> &rows,
               const std::vector<std::vector<int64_t>> &written, const NamedTensors &given, const Options &options,
               Console &console) {
@@ -70,8 +80,10 @@ void showText(const std::string &folder, const std::vector<std::vector<int64_t>>
   }
   for (size_t r = 0; r < rows.size(); ++r) {
     if (succeeded(tokens)) {
-      console.result("> " + escape::terminal(tokens->decode(rows[r])));
-      console.result("  " + escape::terminal(tokens->decode(written[r])));
+      if (r)
+        console.result("");
+      console.result(marked("| ", tokens->decode(rows[r])));
+      console.result(marked("> ", tokens->decode(written[r])));
     } else {
       std::string ids;
       for (int64_t id : written[r])
