@@ -10,15 +10,21 @@
 
 using namespace flagrelease;
 
+/// Well below the 30 s after which a caller may call a command silent; short where a line changes in place.
+static constexpr std::chrono::milliseconds kTick{20'000}, kBarTick{250};
+
 Console::Console(const Options &options)
     : quiet(options.quiet), verbose(options.verbose), jsonProgress(options.progress == "json"),
-      showProgress(!options.quiet && (options.progress != "auto" || ::isatty(2) || true)) {
+      bar(options.progress == "bar" && ::isatty(2)) {
   StopFlag::onSignals(stop);
-  if (showProgress)
+  if (!quiet)
     ticker = std::thread([this] { tick(); });
 }
 
 Console::~Console() {
+  // A reader that went away (`| head`) is no mistake of the program.
+  llvm::outs().clear_error();
+  llvm::errs().clear_error();
   {
     std::lock_guard lock(mutex);
     ending = true;
@@ -28,13 +34,21 @@ Console::~Console() {
     ticker.join();
 }
 
+void Console::clearBar() {
+  if (barShown)
+    llvm::errs() << "\r\x1b[K";
+  barShown = false;
+}
+
 void Console::line(const std::string &text) {
+  clearBar();
   llvm::errs() << text << '\n';
   llvm::errs().flush();
 }
 
 void Console::result(const Twine &text) {
   std::lock_guard lock(mutex);
+  clearBar();
   llvm::outs() << text << '\n';
   llvm::outs().flush();
 }
@@ -55,7 +69,7 @@ void Console::stage(const Twine &name) {
   if (quiet)
     return;
   std::lock_guard lock(mutex);
-  current = name.str();
+  current = escape::terminal(name.str());
   progress.bytesDone = 0;
   progress.bytesTotal = 0;
   if (jsonProgress) {
@@ -68,23 +82,33 @@ void Console::stage(const Twine &name) {
   }
 }
 
+std::string Console::howFar() const {
+  uint64_t done = progress.bytesDone, total = progress.bytesTotal;
+  return "  " + current + (total ? ": " + humanBytes(done) + " of " + humanBytes(total) : std::string(" goes on"));
+}
+
 void Console::tick() {
   std::unique_lock lock(mutex);
-  while (!wake.wait_for(lock, std::chrono::seconds(20), [this] { return ending; })) {
+  while (!wake.wait_for(lock, bar ? kBarTick : kTick, [this] { return ending; })) {
     if (current.empty())
       continue;
-    uint64_t done = progress.bytesDone, total = progress.bytesTotal;
     if (jsonProgress) {
       json::Object event;
       event.set("event", "progress");
       event.set("stage", current);
-      event.set("bytes_done", done);
-      event.set("bytes_total", total);
+      event.set("bytes_done", static_cast<uint64_t>(progress.bytesDone));
+      event.set("bytes_total", static_cast<uint64_t>(progress.bytesTotal));
       line(json::toText(json::Value(event)));
+    } else if (bar) {
+      clearBar();
+      llvm::errs() << howFar();
+      llvm::errs().flush();
+      barShown = true;
     } else {
-      line("  " + current + (total ? ": " + humanBytes(done) + " of " + humanBytes(total) : std::string(" goes on")));
+      line(howFar());
     }
   }
+  clearBar();
 }
 
 int flagrelease::exitCodeOf(const Diagnostics &diags) {

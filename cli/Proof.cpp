@@ -3,6 +3,7 @@
 #include "devices/DevicesYaml.h"
 #include "devices/reference/ReferenceModel.h"
 #include "text/Escape.h"
+#include "text/Nearest.h"
 #include "validators/Attestation.h"
 #include "validators/ReferenceOracle.h"
 #include "weights/Digest.h"
@@ -29,6 +30,18 @@ FailureOr<DeviceConfig> flagrelease::deviceConfig(const Options &options, Consol
   config.noSandbox = options.noSandbox;
   config.stop = &console.stop.asAtomic();
   return config;
+}
+
+LogicalResult flagrelease::checkDeviceName(const std::string &name, const DeviceConfig &config, Diagnostics &diags) {
+  std::vector<std::string> known = {"none"};
+  for (const ShippedDevice &device : shippedDevices())
+    known.push_back(device.name);
+  for (const DeviceEntry &device : config.entries)
+    known.push_back(device.name);
+  if (llvm::is_contained(known, name))
+    return success();
+  return diags.error("--device", "unknown device '" + name + "'" + nearestNote(name, llvm::ArrayRef<std::string>(known)),
+                     "known are: " + listed(known) + "; add others to devices.yaml (devices/README.md)");
 }
 
 DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe &chip, StringRef format,
@@ -144,14 +157,8 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
   if (bytes) {
     console.stage("bytes: derive every tensor again and compare");
     std::map<std::string, std::string> left;
-    std::set<std::string> used;
-    for (const ManifestTensor &tensor : request.artefact.manifest.tensors)
-      used.insert(tensor.sources.begin(), tensor.sources.end());
     for (const TensorTable::Ignored &ignored : request.model.imported.ignored)
       left[ignored.name] = ignored.reason;
-    for (const CheckpointTensor &tensor : request.model.checkpoint->tensors)
-      if (!used.count(tensor.name))
-        left.try_emplace(tensor.name, "the graph does not use it");
     mlir::ModuleOp module = *request.artefact.module;
     FailureOr<BytesResult> result =
         checkBytes({request.artefact.manifest, request.outFolder, module, *request.model.checkpoint, left, work}, diags);
@@ -295,8 +302,10 @@ void flagrelease::printVerdict(const Report &report, Console &console) {
     if (report.numbers->firstDivergence)
       console.result("  first outside: " + escape::terminal(report.numbers->firstDivergence->op));
   }
+  // What a reason above says already is not said again.
   for (const NotRun &item : report.verdict.notRun)
-    console.result("  not run: " + escape::terminal(item.check) + ": " + escape::terminal(item.reason));
+    if (llvm::none_of(report.verdict.reasons, [&](const std::string &reason) { return llvm::StringRef(reason).starts_with(item.check + " "); }))
+      console.result("  not run: " + escape::terminal(item.check) + ": " + escape::terminal(item.reason));
 }
 
 std::string flagrelease::cardOf(const Report &report, const Model &model) {

@@ -95,7 +95,6 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
   if (reference) {
     report.where.device = name;
     report.where.tier = Tier::T1;
-    report.where.onTarget = true;
     FailureOr<GoldenResult> result = checkGolden(request, diags);
     if (failed(result))
       return exitCodeOf(diags);
@@ -130,8 +129,16 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
     return exitCodeOf(diags);
   WorkOptions work = workOf(given, console, diags);
   console.stage("hash " + given.source);
-  if (failed(verifyManifest(given.source, *manifest, work, diags)))
+  if (failed(verifyManifest(given.source, *manifest, work, diags))) {
+    if (given.json && static_cast<Cause>(exitCodeOf(diags)) == Cause::Answer) {
+      Report report;
+      report.verdict.verdict = Verdict::Regression;
+      for (const Problem &problem : diags.errors())
+        report.verdict.reasons.push_back(problem.where + ": " + problem.what);
+      console.result(validateJson(report));
+    }
     return exitCodeOf(diags);
+  }
   // What the manifest says about the build is what the artefact is compared as.
   Options options = given;
   options.source = given.against;

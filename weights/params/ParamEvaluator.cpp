@@ -278,6 +278,12 @@ LogicalResult ParamEvaluator::readIntegers(fr::ParamOp param, int64_t first, int
   return rowsOf(Evaluator<int64_t>{checkpoint, sources, nullptr, diags}, param, first, count, out);
 }
 
+static bool readsDoubles(fr::ParamOp param) {
+  bool found = false;
+  param.walk([&](fr::GetOp get) { found |= elementOf(get.getType()).isF64(); });
+  return found;
+}
+
 LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out,
                                         RangeLoss *loss, Diagnostics &diags) const {
   // Bytes as they are stored need no arithmetic.
@@ -350,6 +356,11 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
   case DType::F32:
   case DType::F16:
   case DType::BF16:
+    // A double on the way must not be rounded to float first: that would round twice.
+    if (readsDoubles(param))
+      return run(double(), [&](const double *from, std::byte *to, int64_t n) {
+        castElements(DType::F64, reinterpret_cast<const std::byte *>(from), *type, to, n);
+      });
     return run(float(), [&](const float *from, std::byte *to, int64_t n) {
       castElements(DType::F32, reinterpret_cast<const std::byte *>(from), *type, to, n);
     });
