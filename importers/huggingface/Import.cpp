@@ -1,5 +1,6 @@
 #include "importers/huggingface/Import.h"
 
+#include "importers/huggingface/Evidence.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/SourceFiles.h"
 #include "text/Nearest.h"
@@ -218,5 +219,9 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   result.architecture = architectureOf(*raw);
   result.config = config->values;
   result.hidden = graph.hiddenTaps();
+  FailureOr<std::vector<std::string>> unproven = unprovenOptions(optionsOf(result), result.recipeFiles, diags);
+  if (failed(unproven))
+    return failure();
+  result.unprovenOptions = std::move(*unproven);
   return result;
 }

@@ -1,8 +1,10 @@
 // Every fixture of the families that have a recipe, on the reference device, against transformers' outputs.
 #include "devices/reference/ReferenceModel.h"
+#include "importers/huggingface/Evidence.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/Import.h"
 #include "tests/support/Fixture.h"
+#include "tests/support/Padded.h"
 #include "tests/support/TempFolder.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -73,6 +75,41 @@ FailureOr<Opened> openFixture(const std::string &folder, const Golden &golden, R
   return opened;
 }
 
+/// What the fixtures of this run have proven.
+Evidence &proven() {
+  static Evidence evidence;
+  return evidence;
+}
+
+/// The reference, called as the padded goldens want it.
+class ReferenceText final : public Text {
+public:
+  ReferenceText(ReferenceModel &model, const std::vector<std::string> &hidden) : model(model), hidden(hidden) {}
+  FailureOr<NamedTensors> call(const NamedTensors &inputs, bool first, Diagnostics &diags) override {
+    FailureOr<NamedTensors> outputs = model.run(inputs, {.taps = true, .keepState = !first, .stop = {}}, diags);
+    if (failed(outputs))
+      return failure();
+    for (size_t n = 0; n < hidden.size(); ++n)
+      (*outputs)["hidden." + std::to_string(n)] = outputs->at(hidden[n]);
+    return outputs;
+  }
+
+private:
+  ReferenceModel &model;
+  const std::vector<std::string> &hidden;
+};
+
+/// Columns [from, from + count) of [B, S, ...].
+HostTensor columns(const HostTensor &value, int64_t from, int64_t count) {
+  int64_t batch = value.shape[0], length = value.shape[1], width = value.elements() / (batch * length) * byteWidth(value.type);
+  HostTensor part = value;
+  part.shape[1] = count;
+  part.bytes.resize(batch * count * width);
+  for (int64_t b = 0; b < batch; ++b)
+    std::copy_n(value.bytes.data() + (b * length + from) * width, count * width, part.bytes.data() + b * count * width);
+  return part;
+}
+
 int64_t argMaxOfLast(const HostTensor &logits) {
   int64_t vocabulary = logits.shape.back(), best = 0, from = logits.elements() - vocabulary;
   for (int64_t i = 1; i < vocabulary; ++i)
@@ -105,6 +142,7 @@ TEST_CASE("fixtures on the reference") {
       INFO(problemsOf(diags));
       REQUIRE(succeeded(got));
       int compared = 0;
+      bool right = true;
       for (const std::string &output : golden->outputs) {
         std::string tensor = output;
         if (llvm::StringRef(output).starts_with("hidden.")) {
@@ -118,6 +156,7 @@ TEST_CASE("fixtures on the reference") {
             nmse(withoutPads(got->at(tensor), golden->tensors), withoutPads(golden->tensors.at(output), golden->tensors));
         INFO("nmse " << error << ", tolerance " << golden->tolerance(output));
         CHECK(error <= golden->tolerance(output));
+        right &= error <= golden->tolerance(output);
         ++compared;
       }
       CHECK(compared > 0);
@@ -143,9 +182,67 @@ TEST_CASE("fixtures on the reference") {
                                     {.taps = false, .keepState = true, .stop = {}}, diags);
         }
         CHECK(tokens == golden->greedy);
+        right &= tokens == golden->greedy;
       }
+      // Decode with the cache equals transformers' one pass: a prompt of 19, then one id at a time.
+      if (golden->outputs.front() == "logits" && opened->imported.task == "causal_lm" && !opened->imported.lengthDependent) {
+        const HostTensor &ids = golden->tensors.at("input_ids"), &logits = golden->tensors.at("logits");
+        for (int64_t from = 0, count = 19; from < ids.shape[1]; from += count, count = 1) {
+          FailureOr<NamedTensors> step =
+              opened->model->run({{"input_ids", columns(ids, from, count)}}, {.taps = false, .keepState = from > 0, .stop = {}}, diags);
+          REQUIRE(succeeded(step));
+          double error = nmse(step->at("logits"), columns(logits, from, count));
+          INFO("column " << from << ": nmse " << error);
+          CHECK(error <= golden->tolerance("logits"));
+          right &= error <= golden->tolerance("logits");
+        }
+      }
+      if (hasPaddedGolden(fixturePath(name))) {
+        FailureOr<PaddedGolden> padded = readPaddedGolden(fixturePath(name), diags);
+        REQUIRE(succeeded(padded));
+        ReferenceText text(*opened->model, opened->imported.hidden);
+        int paddedCompared = 0;
+        for (const std::string &problem : comparePadded(*golden, *padded, opened->imported.lengthDependent, text, paddedCompared)) {
+          FAIL_CHECK(problem);
+          right = false;
+        }
+        CHECK(paddedCompared > 30);
+      }
+      if (right)
+        for (const std::string &option : optionsOf(opened->imported))
+          if (std::vector<std::string> &fixtures = proven()[option]; fixtures.size() < 3)
+            fixtures.push_back(name);
     }
     ++seen;
   }
   CHECK(seen > 0);
+}
+
+// recipes/models/_evidence.json says what the test above has seen; FLAGRELEASE_UPDATE=1 writes it.
+TEST_CASE("the evidence is what the fixtures prove") {
+  if (std::getenv("FLAGRELEASE_FIXTURE"))
+    return;
+  const std::string path = FLAGRELEASE_SOURCE_DIR "/recipes/models/_evidence.json", text = evidenceText(proven());
+  if (std::getenv("FLAGRELEASE_UPDATE"))
+    writeFile(path, text);
+  Diagnostics diags;
+  FailureOr<Evidence> written = readEvidence(path, diags);
+  INFO(problemsOf(diags));
+  REQUIRE(succeeded(written));
+  CHECK(readFile(path) == text);
+  CHECK(written->size() > 40);
+}
+
+TEST_CASE("options without a fixture are unproven") {
+  Diagnostics diags;
+  const std::string folder = FLAGRELEASE_SOURCE_DIR "/recipes/models/";
+  const std::vector<std::string> options = {"qwen3: rope=default", "qwen3: rope=unheard-of"};
+  auto unproven = [&](std::vector<RecipeText> recipe) { return *unprovenOptions(options, recipe, diags); };
+  CHECK(unproven({{folder + "qwen3.yaml", true, ""}, {folder + "llama.yaml", true, ""}}) == std::vector<std::string>{options[1]});
+  // A recipe of the user, or one that is made of both, has no fixture.
+  TempFolder own;
+  CHECK(unproven({{own / "qwen3.yaml", false, ""}}) == options);
+  CHECK(unproven({{own / "qwen3.yaml", false, ""}, {folder + "llama.yaml", true, ""}}) == options);
+  writeFile(own / "_evidence.json", "{\"qwen3: rope=default\": 7}");
+  CHECK(failed(unprovenOptions(options, std::vector<RecipeText>{{own / "qwen3.yaml", false, ""}}, diags)));
 }
