@@ -3,7 +3,11 @@
 #include "weights/Files.h"
 #include "weights/OutputPlace.h"
 
+#include <filesystem>
+
 namespace flagrelease {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -77,6 +81,29 @@ void OutputFacts::addManifest(const std::string &root) {
       // Only what a migration writes: a manifest that came from elsewhere must not point at anything else.
       if (isContainedPath(path) && isOutputName(StringRef(path).split('/').first))
         listedByManifest.insert(path);
+    }
+  }
+}
+
+void OutputFacts::addRecords(const std::string &root) {
+  if (!hasRun && listedByManifest.empty())
+    return; // a folder that is not ours has no records of ours
+  for (const char *folder : {"attestations", "logs"}) {
+    std::error_code error;
+    for (fs::directory_iterator it(root + "/" + folder, error), end; !error && it != end; it.increment(error)) {
+      std::error_code ignored;
+      if (it->symlink_status(ignored).type() != fs::file_type::regular)
+        continue;
+      bool ours = StringRef(folder) == "logs" && it->path().extension() == ".log";
+      if (StringRef(folder) == "attestations" && it->path().extension() == ".json") {
+        Diagnostics unread; // what cannot be read is not ours
+        FailureOr<std::string> content = readSmallFile(it->path().string(), uint64_t(16) << 20, unread);
+        FailureOr<json::Value> statement =
+            failed(content) ? FailureOr<json::Value>(failure()) : json::parse(*content, it->path().string(), unread);
+        ours = succeeded(statement) && StringRef(text(statement->find("predicateType"))).starts_with("urn:flagrelease:");
+      }
+      if (ours)
+        listedByManifest.insert(it->path().lexically_relative(root).string());
     }
   }
 }

@@ -33,6 +33,9 @@ struct OutputFacts {
   std::set<std::string> ownFiles() const;
   /// Adds the files that the manifest of an older run lists.
   void addManifest(const std::string &root);
+  /// Adds what runs and later validations left there beside the manifest: logs/*.log, and the statements of this tool in
+  /// attestations/. They are in no journal: a validation may run where the folder cannot be locked.
+  void addRecords(const std::string &root);
 };
 
 json::Value doneFact(const DoneFile &file);

@@ -187,8 +187,10 @@ FailureOr<std::unique_ptr<OutputFolder>> OutputFolder::open(const OutputOptions 
   }
   if (fresh || options.force) {
     impl.lock.sign();
-    if (options.force)
+    if (options.force) {
       impl.facts.addManifest(impl.root);
+      impl.facts.addRecords(impl.root);
+    }
     if (!impl.facts.ownFiles().empty() && failed(impl.removeOwnFiles(diags)))
       return failure();
     if (failed(impl.startAnew(fingerprint, diags))) {

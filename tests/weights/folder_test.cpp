@@ -308,6 +308,39 @@ TEST_CASE("manifests of strangers") {
   }
 }
 
+TEST_CASE("--force replaces a folder with logs and statements of later validations, and leaves what others put there") {
+  TempFolder folder;
+  OutputOptions options;
+  options.path = folder / "out";
+  Diagnostics diags;
+  {
+    auto out = OutputFolder::open(options, Fingerprint(), diags);
+    REQUIRE(succeeded(out));
+    REQUIRE(succeeded((*out)->writeText("model/a", "1", diags)));
+    REQUIRE(succeeded((*out)->finish({"v", "ACCEPT", 0}, diags)));
+  }
+  writeFile(folder / "out/logs/ort_cpu-1.log", "x");
+  writeFile(folder / "out/attestations/1-x86-64-ort-cpu.json", "{\"predicateType\":\"urn:flagrelease:validation:1\"}");
+  options.force = true;
+  CHECK(succeeded(OutputFolder::open(options, Fingerprint(), diags)));
+  CHECK_FALSE(std::filesystem::exists(folder / "out/logs"));
+  CHECK_FALSE(std::filesystem::exists(folder / "out/attestations"));
+
+  // A statement of another tool is not ours to remove, nor is a link.
+  for (std::string name : {"logs/notes.txt", "attestations/other.json"}) {
+    writeFile(folder / ("out/" + name), "{\"predicateType\":\"https://slsa.dev/provenance/v1\"}");
+    Diagnostics refused;
+    CHECK(failed(OutputFolder::open(options, Fingerprint(), refused)));
+    CHECK_THAT(textOf(refused), Catch::Contains(name));
+    CHECK(std::filesystem::remove(folder / ("out/" + name)));
+  }
+  writeFile(folder / "elsewhere.log", "x");
+  std::filesystem::create_symlink(folder / "elsewhere.log", folder / "out/logs/link.log");
+  Diagnostics refused;
+  CHECK(failed(OutputFolder::open(options, Fingerprint(), refused)));
+  CHECK(std::filesystem::exists(folder / "elsewhere.log"));
+}
+
 TEST_CASE("a manifest cannot make --force remove a file that is not of a migration") {
   TempFolder folder;
   writeFile(folder / "victim", "x");
