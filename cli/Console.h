@@ -21,7 +21,7 @@ public:
   /// A line about what goes on; not with --quiet. `detail` lines need --verbose.
   void info(const Twine &line);
   void detail(const Twine &line);
-  /// Names the stage that begins. At least every 20 s a line says how far it is.
+  /// Names the stage that begins, which may hold names from files. At least every 20 s a line says how far it is.
   void stage(const Twine &name);
   /// Prints all problems and notes; returns the exit code that they ask for (0 if there is no problem).
   int report(const Diagnostics &diags);
@@ -31,8 +31,12 @@ public:
 
 private:
   void line(const std::string &text);
+  void clearBar();
   void tick();
-  const bool quiet, verbose, jsonProgress, showProgress;
+  std::string howFar() const;
+  const bool quiet, verbose, jsonProgress;
+  const bool bar;        ///< --progress bar, and stderr is a terminal: the running stage is one line that changes in place
+  bool barShown = false; ///< it stands in the terminal's last line
   std::mutex mutex;
   std::string current;
   std::thread ticker;

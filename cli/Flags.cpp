@@ -2,12 +2,30 @@
 
 using namespace flagrelease;
 
+namespace {
+/// A whole number in a range, with a message that people can read.
+CLI::Validator between(int64_t least, int64_t most) {
+  return CLI::Validator(
+      [least, most](std::string &text) {
+        int64_t number = 0;
+        bool fits = !llvm::StringRef(text).getAsInteger(10, number) && number >= least && number <= most;
+        return fits ? std::string()
+                    : "'" + text + "' is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
+      },
+      "");
+}
+} // namespace
+
 void flagrelease::declareCommon(CLI::App &app, Options &options) {
   app.add_option("--recipes", options.recipes,
                  "a folder of more recipes, laid out as recipes/; its files replace those of the same name")
       ->type_name("DIR");
   app.add_flag("--json", options.json, "the result as JSON on stdout");
-  app.add_option("--progress", options.progress, "auto, bar or json")->check(CLI::IsMember({"auto", "bar", "json"}));
+  app.add_option("--progress", options.progress, 
+                 "on stderr; auto: a line per stage and at least every 20 s; bar: the same, changing in place on a terminal; "
+                 "json: one event per line")
+      ->type_name("HOW")
+      ->check(CLI::IsMember({"auto", "bar", "json"}));
   app.add_flag("--quiet", options.quiet, "no progress and no notes");
   app.add_flag("--verbose", options.verbose, "say more");
   app.add_flag("--offline", options.offline, "forbid sockets");
@@ -39,8 +57,8 @@ void flagrelease::declareTarget(CLI::App &app, Options &options) {
   app.add_option("--kv-cache", options.kvCache, "none, dynamic or static:N")->type_name("MODE");
   app.add_option("--context", options.context, "tokens to plan with, or the length of fixed shapes")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--batch", options.batch, "rows to plan with, or of fixed shapes")->type_name("N")->check(CLI::PositiveNumber);
+      ->check(between(1, 1 << 30));
+  app.add_option("--batch", options.batch, "rows to plan with, or of fixed shapes")->type_name("N")->check(between(1, 1 << 20));
   app.add_flag("--strict-plan", options.strictPlan,
                "operators that are listed by name only, or not at all, count as unsupported");
   app.add_option("--dump-dir", options.dumpDir, "writes the module after each pass")->type_name("DIR");
@@ -64,7 +82,9 @@ void flagrelease::declareProof(CLI::App &app, Options &options) {
   app.add_option("--validate", options.validate, "none, bytes or numbers")
       ->check(CLI::IsMember({"none", "bytes", "numbers"}))
       ->capture_default_str();
-  app.add_option("--budget", options.budget, "seconds for cases that the gate does not require")->type_name("S");
+  app.add_option("--budget", options.budget, "seconds for cases that the gate does not require")
+      ->type_name("S")
+      ->check(between(0, 1 << 30));
   app.add_flag("--no-sandbox", options.noSandbox, "run local runners without isolation; it is recorded");
 }
 
@@ -72,5 +92,5 @@ void flagrelease::declareWork(CLI::App &app, Options &options) {
   app.add_option("--memory", options.memory, "bound of host memory for weights and buffers")
       ->type_name("SIZE")
       ->capture_default_str();
-  app.add_option("--jobs", options.jobs, "threads; default: what this process may use")->type_name("N");
+  app.add_option("--jobs", options.jobs, "threads; default: what this process may use")->type_name("N")->check(between(1, 4096));
 }

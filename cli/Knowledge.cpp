@@ -30,16 +30,24 @@ FailureOr<std::string> flagrelease::homeFolder(Diagnostics &diags) {
                      "set FLAGRELEASE_HOME to the folder that holds recipes/", Cause::Environment);
 }
 
+/// A misspelt --recipes would silently mean the shipped ones only.
+static LogicalResult checkRecipesFolder(const Options &options, Diagnostics &diags) {
+  if (options.recipes.empty() || llvm::sys::fs::is_directory(options.recipes))
+    return success();
+  return diags.error("--recipes", options.recipes + " is no folder",
+                     "name a folder laid out as recipes/: models/, chips/, gates/, schemes/, ops/");
+}
+
 FailureOr<RecipeSet> flagrelease::loadModelRecipes(const Options &options, Diagnostics &diags) {
   FailureOr<std::string> home = homeFolder(diags);
-  if (failed(home))
+  if (failed(home) || failed(checkRecipesFolder(options, diags)))
     return failure();
   return RecipeSet::load(*home + "/recipes", options.recipes, importerGrammar(), diags);
 }
 
 FailureOr<TargetRecipes> flagrelease::loadTargetRecipes(const Options &options, Diagnostics &diags) {
   FailureOr<std::string> home = homeFolder(diags);
-  if (failed(home))
+  if (failed(home) || failed(checkRecipesFolder(options, diags)))
     return failure();
   return TargetRecipes::load(*home + "/recipes", options.recipes, diags);
 }

@@ -1,6 +1,8 @@
 // source -> import -> plan -> passes -> export -> validate -> report
 #include "cli/Proof.h"
 #include "cli/Verbs.h"
+#include "text/Escape.h"
+#include "text/Json.h"
 #include "text/Sizes.h"
 #include "validators/Attestation.h"
 #include "weights/OutputPlace.h"
@@ -10,12 +12,43 @@
 using namespace flagrelease;
 
 namespace {
+/// "90s", "10m", "2h", "45" (seconds).
+FailureOr<std::chrono::seconds> parseWait(StringRef given, Diagnostics &diags) {
+  StringRef text = given;
+  int64_t scale = text.consume_back("h") ? 3600 : text.consume_back("m") ? 60 : (text.consume_back("s"), 1), count = 0;
+  if (!given.empty() && (text.getAsInteger(10, count) || count < 0 || count > (1 << 20)))
+    return diags.error("--wait", "'" + given + "' is not a time", "for example --wait 10m");
+  return std::chrono::seconds(count * scale);
+}
+
+/// An answer that needed no artefact: the keys that `validate --json` has too.
+void shortAnswer(const Options &options, const MigrationPlan &plan, const std::string &device, const std::string &verdict,
+                 const std::vector<std::string> &reasons, Console &console) {
+  if (!options.json) {
+    console.result(verdict + " for " + plan.chip->name + " through " + plan.toolchain->engine);
+    for (const std::string &reason : reasons)
+      console.result("  " + escape::terminal(reason));
+    return;
+  }
+  json::Object root;
+  json::Array list;
+  for (const std::string &reason : reasons)
+    list.emplace_back(reason);
+  root.set("verdict", verdict);
+  root.set("chip", plan.chip->name);
+  root.set("device", device);
+  root.set("reasons", list);
+  root.set("ran", false);
+  console.result(json::toText(json::Value(root)));
+}
+
 int run(const Options &given, Console &console, Diagnostics &diags) {
   Options options = given;
   WorkOptions work;
   FailureOr<uint64_t> memory = parseSize(options.memory, "--memory", diags);
-  if (failed(memory))
-    return 2;
+  FailureOr<std::chrono::seconds> wait = parseWait(options.wait, diags);
+  if (failed(memory) || failed(wait))
+    return exitCodeOf(diags);
   work.jobs = options.jobs ? options.jobs : defaultJobs();
   work.memory = boundedMemory(*memory);
   work.stop = &console.stop;
@@ -41,9 +74,7 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   if (failed(module))
     return exitCodeOf(diags);
   if (plan->verdict == PlanVerdict::Infeasible) {
-    console.result("INFEASIBLE for " + plan->chip->name + " through " + plan->toolchain->engine);
-    for (const std::string &reason : plan->reasons)
-      console.result("  " + reason);
+    shortAnswer(options, *plan, "", "INFEASIBLE", plan->reasons, console);
     return 1;
   }
   FailureOr<Artefact> artefact = layOut(*model, *plan, std::move(*module), diags);
@@ -56,33 +87,27 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
                   "-" + plan->scheme->name;
   if (failed(checkOutputPlace(options.out, {model->source.folder}, diags)))
     return exitCodeOf(diags);
+  FailureOr<DeviceConfig> devices = deviceConfig(options, console, "", diags);
+  if (failed(devices))
+    return exitCodeOf(diags);
+  // A name that nobody knows is found before a byte is written.
+  if (!options.device.empty() && failed(checkDeviceName(options.device, *devices, diags)))
+    return exitCodeOf(diags);
+  DeviceChoice device = chooseDevice(options, *plan->chip, plan->format, *devices);
   OutputOptions outputOptions;
   outputOptions.path = options.out;
   outputOptions.force = options.force;
   outputOptions.stop = &console.stop;
-  if (!options.wait.empty()) {
-    StringRef text = options.wait;
-    int64_t scale = text.consume_back("h") ? 3600 : text.consume_back("m") ? 60 : (text.consume_back("s"), 1);
-    int64_t count = 0;
-    if (text.getAsInteger(10, count) || count < 0) {
-      (void)diags.error("--wait", "'" + options.wait + "' is not a time", "for example --wait 10m");
-      return 2;
-    }
-    outputOptions.wait = std::chrono::seconds(count * scale);
-  }
+  outputOptions.wait = *wait;
   FailureOr<std::unique_ptr<OutputFolder>> out =
       OutputFolder::open(outputOptions, fingerprintOf(options, *model, *plan, artefact->moduleDigest), diags);
   if (failed(out))
     return exitCodeOf(diags);
-  FailureOr<DeviceConfig> devices = deviceConfig(options, console, "", diags);
-  if (failed(devices))
-    return exitCodeOf(diags);
-  DeviceChoice device = chooseDevice(options, *plan->chip, plan->format, *devices);
   std::string key = validationKey(options, device, *gate);
   bool finished = (*out)->state() == OutputFolder::State::Finished;
   if (finished) {
     if (std::optional<Finish> end = (*out)->finishOf(key)) {
-      console.result(end->verdict + " (" + options.out + " is finished, nothing was done)");
+      shortAnswer(options, *plan, device.name, end->verdict, {options.out + " is finished, nothing was done"}, console);
       return end->exitCode;
     }
     FailureOr<Manifest> manifest = readManifest(options.out, diags);
@@ -116,7 +141,7 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
     console.result(validateJson(*report));
   else {
     printVerdict(*report, console);
-    console.result("  in " + options.out);
+    console.result("  in " + escape::terminal(options.out));
   }
   return code;
 }

@@ -137,6 +137,8 @@ NumbersRequest flagrelease::numbersRequest(const Model &model, const MigrationPl
   request.task = model.imported.task;
   request.vocabulary = model.vocabulary();
   request.maxLength = model.maxLength();
+  request.layers = model.configInt("num_hidden_layers", 0);
+  request.features = model.configInt("hidden_size", 0);
   request.padId = model.padId();
   request.lengthDependent = model.imported.lengthDependent;
   request.extraLengths = longLengths(model);
@@ -185,7 +187,10 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
     FailureOr<std::unique_ptr<Device>> device = openDevice(request.device.name, *config, starting);
     if (failed(device)) {
       if (request.device.must) {
-        diags.merge(starting);
+        // A device that was asked for and cannot start is a matter of this machine, also where the runner's words are what is wrong.
+        for (const Problem &problem : starting.errors())
+          (void)diags.error(problem.where, problem.what, problem.remedy,
+                            problem.cause == Cause::Answer ? Cause::Environment : problem.cause);
         return failure();
       }
       const Problem &problem = starting.errors().front();

@@ -34,7 +34,7 @@ public:
 private:
   static Result ok(Value value) { return {false, std::move(value)}; }
   static Result failedResult() { return {true, std::nullopt}; }
-  Result fail(const ExprNode &node, const Twine &what, const Twine &remedy = "") {
+  Result fail(const ExprNode &node, const Twine &what, const Twine &remedy = "correct the value in config.json, or the recipe") {
     (void)diags.error(parsed.where(node.offset), what + " in `" + escape::terminal(parsed.text, 120) + "`", remedy);
     return failedResult();
   }
@@ -333,7 +333,8 @@ FailureOr<std::optional<Value>> Expr::evalOptional(const Scope &scope, Diagnosti
 
 static LogicalResult wrongKind(const Expr &expr, const Value &value, StringRef wanted, Diagnostics &diags) {
   return diags.error(expr.place().str(),
-                     "`" + escape::terminal(expr.text(), 120) + "` must be " + wanted + ", got " + describeValue(value));
+                     "`" + escape::terminal(expr.text(), 120) + "` must be " + wanted + ", got " + describeValue(value),
+                     "correct the value in config.json, or the recipe");
 }
 
 FailureOr<int64_t> Expr::evalInt(const Scope &scope, Diagnostics &diags) const {

@@ -91,7 +91,8 @@ FailureOr<Value> Param::eval(const Scope &scope, Diagnostics &diags) const {
     FailureOr<Value> value = expr->eval(scope, diags);
     if (succeeded(value) && !value->isArray())
       return diags.error(expr->place().str(),
-                         "`" + escape::terminal(expr->text(), 120) + "` must be a list, got " + describeValue(*value));
+                         "`" + escape::terminal(expr->text(), 120) + "` must be a list, got " + describeValue(*value),
+                         "correct the value in config.json, or the recipe");
     return value;
   }
   default:

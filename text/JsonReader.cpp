@@ -119,7 +119,8 @@ private:
 
 FailureOr<Value> json::parse(StringRef text, StringRef fileName, Diagnostics &diags, const Limits &limits) {
   if (text.size() > std::min<size_t>(limits.maxBytes, std::numeric_limits<uint32_t>::max()))
-    return diags.error(fileName, "JSON text of " + Twine(text.size()) + " bytes, the limit is " + Twine(limits.maxBytes));
+    return diags.error(fileName, "JSON text of " + Twine(text.size()) + " bytes, the limit is " + Twine(limits.maxBytes),
+                       "check that it is the file you mean");
   text.consume_front("\xEF\xBB\xBF"); // offsets count from after the byte order mark, as editors do
 
   rapidjson::MemoryStream stream(text.data(), text.size());
@@ -129,7 +130,7 @@ FailureOr<Value> json::parse(StringRef text, StringRef fileName, Diagnostics &di
                               rapidjson::kParseValidateEncodingFlag;
   rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
 
-  auto fail = [&](size_t offset, const Twine &what, StringRef remedy = "") {
+  auto fail = [&](size_t offset, const Twine &what, StringRef remedy = "correct the file there, or restore it from where it came") {
     LineCol at = lineColOf(text, offset);
     return diags.error(fileName + ":" + Twine(at.line) + ":" + Twine(at.col), what, remedy);
   };

@@ -5,6 +5,8 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
+#include <cmath>
+
 using namespace flagrelease;
 using json::Object;
 using json::Value;
@@ -75,6 +77,9 @@ LogicalResult normaliseRopeMapping(Object &rope, const Object &config, StringRef
                            "original_max_position_embeddings", "rope_theta"})
     if (const Value *value = nonNull(rope, number); value && !value->isNumber())
       return diags.error(where(key + "." + number), "is a " + value->kindName() + ", not a number", "correct config.json");
+  for (StringRef number : {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "rope_theta"})
+    if (const Value *value = nonNull(rope, number); value && !(value->number() > 0 && std::isfinite(value->number())))
+      return diags.error(where(key + "." + number), "is " + json::toText(*value) + ", and must be above 0", "correct config.json");
   // A top-level key overrides the one in the mapping: phi3 keeps the pretrained length there.
   if (const Value *top = nonNull(config, "original_max_position_embeddings"))
     rope.set("original_max_position_embeddings", *top);
@@ -150,6 +155,8 @@ FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefau
     values.set("rope_theta", Value(defaults && defaults->defaultTheta ? *defaults->defaultTheta : 10000.0));
   if (const Value *theta = values.find("rope_theta"); !theta->isNumber())
     return diags.error(where("rope_theta"), "is a " + theta->kindName() + ", not a number", "correct config.json");
+  else if (!(theta->number() > 0 && std::isfinite(theta->number())))
+    return diags.error(where("rope_theta"), "is " + json::toText(*theta) + ", and must be above 0", "correct config.json");
   if (const Value *partial = nonNull(parameters, "partial_rotary_factor"))
     values.set("partial_rotary_factor", *partial);
   const Value *type = parameters.find("rope_type");
@@ -170,6 +177,12 @@ void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &
   for (StringRef key : kNormalised)
     known.insert(key.str());
 
+  for (StringRef key : assumeInert) {
+    if (known.count(key.str()))
+      (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model", "leave it out");
+    else if (!config.raw.find(key.split('.').first))
+      (void)diags.error("--assume-inert " + key, "config.json has no such key", "leave it out");
+  }
   auto assumed = [&](StringRef key) { return llvm::is_contained(assumeInert, key); };
   auto complain = [&](StringRef key, const Value &value) {
     std::string text = json::toText(value);
