@@ -2,11 +2,15 @@
 """Writes recipes/models/_defaults.json: what config.json leaves out because it equals the default of its class.
 
     tools/gen_defaults.py CONFIG_DEFAULTS.json [--recipes recipes]
+    tools/gen_defaults.py --add CLASS [--recipes recipes]
 
 CONFIG_DEFAULTS.json maps names of configuration classes of transformers to {"defaults", "bases", "attribute_map",
 "default_theta", ...}, as extracted from its sources. Only the classes that a recipe's `defaults:` names are written, with what
 their bases add. A default that is a constant expression ("<expr> 4096 * 32") is evaluated; one that is not is an error,
 because a recipe must not rest on a value that nobody knows.
+
+--add takes one class from the transformers that this Python has, and leaves the others as they are: this is how a new family gets its
+defaults.
 """
 
 import argparse
@@ -82,11 +86,35 @@ def named_classes(folder):
     return names
 
 
+def installed(name):
+    """The entry of one class of the installed transformers; what all configurations have is left out."""
+    import transformers
+
+    base, found = transformers.PretrainedConfig, getattr(transformers, name, None)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        sys.exit(f"transformers {transformers.__version__} has no configuration class {name}")
+    defaults, theta = {}, None
+    for part in reversed([c for c in found.__mro__ if issubclass(c, base) and c is not base]):
+        defaults |= {key: part.__dict__[key] for key in part.__dict__.get("__annotations__", {}) if key in part.__dict__}
+        theta = part.__dict__.get("default_theta", theta)
+    return {"defaults": defaults, "attribute_map": dict(found.attribute_map), "default_theta": theta}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=pathlib.Path)
+    parser.add_argument("source", type=pathlib.Path, nargs="?")
+    parser.add_argument("--add", metavar="CLASS")
     parser.add_argument("--recipes", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent / "recipes")
     arguments = parser.parse_args()
+    target = arguments.recipes / "models" / "_defaults.json"
+    if (arguments.source is None) == (arguments.add is None):
+        parser.error("give CONFIG_DEFAULTS.json or --add CLASS")
+    if arguments.add:
+        out = json.loads(target.read_text(encoding="utf-8"))
+        out[arguments.add] = installed(arguments.add)
+        target.write_text(json.dumps(dict(sorted(out.items())), indent=1) + "\n", encoding="utf-8")
+        print(f"{target}: {arguments.add} with {len(out[arguments.add]['defaults'])} defaults")
+        return
 
     classes = json.loads(arguments.source.read_text(encoding="utf-8"))
     out = {}
@@ -95,7 +123,6 @@ def main():
             sys.exit(f"{recipe}: the source has no class {name}")
         defaults, renamed, theta = resolve(name, classes)
         out[name] = {"defaults": defaults, "attribute_map": renamed, "default_theta": theta}
-    target = arguments.recipes / "models" / "_defaults.json"
     target.write_text(json.dumps(out, indent=1, sort_keys=False) + "\n", encoding="utf-8")
     print(f"{target}: {len(out)} classes")
 
