@@ -4,6 +4,7 @@
 #include "importers/huggingface/GraphBuilder.h"
 #include "recipes/Gate.h"
 #include "text/Escape.h"
+#include "text/Json.h"
 
 #include <filesystem>
 
@@ -20,7 +21,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     (void)diags.error(escape::terminal(folder), "no such folder", "name a folder laid out as recipes/");
     return exitCodeOf(diags);
   }
-  int64_t models = 0, later = 0;
+  int64_t models = 0;
+  json::Array waiting;
   FailureOr<RecipeSet> recipes = RecipeSet::load(folder, options.recipes, importerGrammar(), diags);
   if (succeeded(recipes)) {
     diags.merge(recipes->problems());
@@ -32,18 +34,22 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
         continue;
       ++models;
       if (!recipe->notBuilt.empty()) {
-        ++later;
         std::set<std::string> parts;
+        json::Array names;
         for (const NotBuilt &part : recipe->notBuilt)
-          parts.insert(part.what);
-        console.result("models/" + head.name + ": parses; not built yet: " + llvm::join(parts, ", "));
+          if (parts.insert(part.what).second)
+            names.emplace_back(part.what);
+        waiting.push_back(json::Object{{"name", "models/" + head.name}, {"parts", std::move(names)}});
+        if (!options.json)
+          console.result("models/" + escape::terminal(head.name) + ": parses; not built yet: " + escape::terminal(llvm::join(parts, ", ")));
       }
-      if (head.name == options.show)
+      if (head.name == options.show && !options.json)
         console.result(recipe->print());
     }
     if (!options.show.empty() && !recipes->find(options.show))
       (void)recipes->read(options.show, diags);
   }
+  json::Object counts;
   if (options.show.empty()) {
     FailureOr<TargetRecipes> targets = TargetRecipes::load(folder, options.recipes, diags);
     if (succeeded(targets)) {
@@ -51,13 +57,27 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
       if (succeeded(gates)) {
         for (const std::string &name : *gates)
           (void)targets->gate(name, diags);
-        if (!diags.hasErrors())
-          console.result(Twine(models) + " model recipes (" + Twine(later) + " wait for blocks), " +
+        counts = json::Object{{"models", models},
+                              {"chips", static_cast<int64_t>(targets->chips.all().size())},
+                              {"tables", static_cast<int64_t>(targets->ops.all().size())},
+                              {"schemes", static_cast<int64_t>(targets->schemes.all().size())},
+                              {"gates", static_cast<int64_t>(gates->size())}};
+        if (!diags.hasErrors() && !options.json)
+          console.result(Twine(models) + " model recipes (" + Twine(waiting.size()) + " wait for blocks), " +
                          Twine(targets->chips.all().size()) + " chips, " + Twine(targets->ops.all().size()) +
                          " operator tables, " + Twine(targets->schemes.all().size()) + " schemes, " + Twine(gates->size()) +
                          " gates: no problem");
       }
     }
+  }
+  if (options.json) {
+    json::Array problems;
+    for (const Problem &problem : diags.errors())
+      problems.push_back(json::Object{{"where", problem.where}, {"what", problem.what}, {"remedy", problem.remedy}});
+    console.result(json::toText(json::Value(json::Object{{"folder", folder},
+                                                         {"counts", std::move(counts)},
+                                                         {"waiting", std::move(waiting)},
+                                                         {"problems", std::move(problems)}})));
   }
   return exitCodeOf(diags);
 }

@@ -46,6 +46,15 @@ std::string marked(StringRef mark, StringRef text) {
   return out;
 }
 
+void showWritten(const NamedTensors &tensors, const Options &options, Console &console) {
+  if (!options.json)
+    return console.result("wrote " + Twine(tensors.size()) + " tensors to " + escape::terminal(options.out));
+  json::Array names;
+  for (const auto &[name, tensor] : tensors)
+    names.emplace_back(name);
+  console.result(json::toText(json::Value(json::Object{{"out", options.out}, {"tensors", std::move(names)}})));
+}
+
 void showText(const std::string &folder, const std::vector<std::vector<int64_t>> &rows,
               const std::vector<std::vector<int64_t>> &written, const NamedTensors &given, const Options &options,
               Console &console) {
@@ -152,7 +161,7 @@ int runReference(const Options &options, Console &console, Diagnostics &diags) {
         outputs->emplace("hidden." + std::to_string(i), it->second);
   if (failed(writeSafetensors(options.out, *outputs, {}, diags)))
     return exitCodeOf(diags);
-  console.result("wrote " + Twine(outputs->size()) + " tensors to " + options.out);
+  showWritten(*outputs, options, console);
   return 0;
 }
 
@@ -195,7 +204,7 @@ int runDevice(const Options &options, Console &console, Diagnostics &diags) {
   outputs->insert(inputs->begin(), inputs->end());
   if (failed(writeSafetensors(options.out, *outputs, {}, diags)))
     return exitCodeOf(diags);
-  console.result("wrote " + Twine(outputs->size()) + " tensors to " + options.out);
+  showWritten(*outputs, options, console);
   return 0;
 }
 

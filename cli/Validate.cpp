@@ -2,6 +2,7 @@
 #include "cli/Proof.h"
 #include "cli/Verbs.h"
 #include "devices/reference/ReferenceModel.h"
+#include "text/Escape.h"
 #include "text/Sizes.h"
 #include "validators/Attestation.h"
 #include "validators/ModelInputs.h"
@@ -61,6 +62,10 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
       return reference->run(inputs, {taps, false, [&] { return console.stop.requested(); }}, d);
     };
   } else {
+    // Numbers of bytes that are not the artefact's would say nothing about it.
+    FailureOr<Manifest> manifest = readManifest(options.source, diags);
+    if (failed(manifest) || failed(verifyManifest(options.source, *manifest, workOf(options, console, diags), diags)))
+      return exitCodeOf(diags);
     FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
     if (failed(config))
       return exitCodeOf(diags);
@@ -75,9 +80,6 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
       request.inputNames.push_back(spec.name);
     for (const TensorSpec &spec : loaded->outputs)
       request.outputNames.push_back(spec.name);
-    FailureOr<Manifest> manifest = readManifest(options.source, diags);
-    if (failed(manifest))
-      return exitCodeOf(diags);
     if (auto scheme = manifest->build.options.find("scheme"); scheme != manifest->build.options.end())
       request.scheme = scheme->second;
     FailureOr<Probe> probe = device->probe(diags);
@@ -107,18 +109,20 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
       report.verdict.reasons.push_back(comparison.name + ": " + comparison.exceeded);
   if (passed)
     report.verdict.reasons.push_back(std::to_string(report.golden->comparisons.size()) + " tensors of the file are inside");
-  report.verdict.notRun = report.golden->notCompared;
   int code = print(report, options, console);
   if (!options.json)
     for (const GoldenComparison &comparison : report.golden->comparisons) {
-      char text[200];
-      std::snprintf(text, sizeof text, "  %s%s: nmse %.2e (at most %.2e)", comparison.name.c_str(),
-                    comparison.as == comparison.name ? "" : (" is " + comparison.as).c_str(), comparison.distance.nmse,
-                    comparison.nmseBound);
-      console.result(text);
+      char text[80];
+      std::snprintf(text, sizeof text, ": nmse %.2e (at most %.2e)", comparison.distance.nmse, comparison.nmseBound);
+      // Names are the file's.
+      std::string named = comparison.as == comparison.name ? comparison.name : comparison.name + " is " + comparison.as;
+      console.result("  " + escape::terminal(named) + text);
     }
+  if (!options.json)
+    for (const NotRun &left : report.golden->notCompared)
+      console.result("  not compared: " + escape::terminal(left.check) + ": " + escape::terminal(left.reason));
   if (report.golden->firstDivergence && !options.json)
-    console.result("  first outside: " + report.golden->firstDivergence->op);
+    console.result("  first outside: " + escape::terminal(report.golden->firstDivergence->op));
   return code;
 }
 
@@ -195,6 +199,8 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
 }
 
 int run(const Options &options, Console &console, Diagnostics &diags) {
+  if (failed(parseSize(options.memory, "--memory", diags)))
+    return exitCodeOf(diags);
   if (options.golden.empty() == options.against.empty()) {
     (void)diags.error("validate", "needs --golden FILE or --against CHECKPOINT", "see `flagrelease validate --help`");
     return exitCodeOf(diags);
