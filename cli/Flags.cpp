@@ -32,7 +32,7 @@ void flagrelease::declareCommon(CLI::App &app, Options &options) {
 }
 
 void flagrelease::declareSource(CLI::App &app, Options &options) {
-  app.add_option("source", options.source, "a checkpoint folder, hf://owner/name or ms://owner/name")
+  app.add_option("source", options.source, "a checkpoint folder in Hugging Face or ModelScope layout")
       ->required()
       ->type_name("SRC");
   app.add_option("--task", options.task, "causal_lm, classification, embedding or rerank; default: what the files say")
