@@ -6,6 +6,8 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/ErrorHandling.h"
 
+#include <algorithm>
+
 namespace flagrelease {
 
 static constexpr std::pair<llvm::StringLiteral, Tier> kTiers[] = {{"T1", Tier::T1}, {"T2", Tier::T2}, {"T3", Tier::T3}};
@@ -30,6 +32,14 @@ const Tolerance *Gate::tolerance(Tier wanted, NumberFormat compute, StringRef sc
     if (one.tier == wanted && one.compute == compute && (one.schemes.empty() || llvm::is_contained(one.schemes, scheme)))
       return &one;
   return nullptr;
+}
+
+std::optional<double> Tolerance::nmseFor(int64_t layers, int64_t features, int64_t numbers) const {
+  constexpr int64_t kUnit = 64, kFew = 32;
+  if (!nmsePerLayer || layers <= 0 || features <= 0 || numbers < kFew)
+    return nmse;
+  double bound = *nmsePerLayer * static_cast<double>(layers) * std::max(1.0, static_cast<double>(features) / kUnit);
+  return nmse ? std::min(*nmse, bound) : bound;
 }
 
 namespace {
@@ -150,6 +160,9 @@ private:
         fields.error(fields.get("schemes")->items[index], "unknown scheme '" + Twine(scheme) + "'" + nearestNote(scheme, schemes),
                      "known: " + Twine(listed(schemes, 24)));
     one.nmse = metric(fields, "nmse", Tier::T1, tier, 1e6);
+    one.nmsePerLayer = metric(fields, "nmse_per_layer", Tier::T1, tier, 1e6);
+    if (one.nmsePerLayer && !one.nmse)
+      fields.error(*fields.get("nmse_per_layer"), "'nmse_per_layer' without 'nmse', which bounds it");
     one.maxRelative = metric(fields, "max_relative", Tier::T1, tier, 1e6);
     one.cosine = metric(fields, "cosine", Tier::T1, tier, 1);
     one.kl = metric(fields, "kl", Tier::T1, tier, 1e6);

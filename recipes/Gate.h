@@ -36,6 +36,7 @@ struct Tolerance {
   NumberFormat compute = NumberFormat::FP32; ///< what the artefact computes in
   std::vector<std::string> schemes;          ///< how its weights are stored; empty: any scheme
   std::optional<double> nmse;                ///< sum of squared differences over sum of squares of the reference, per output
+  std::optional<double> nmsePerLayer;        ///< of a model whose size is known: see nmseFor()
   std::optional<double> maxRelative;         ///< largest difference over largest absolute value of the reference, per output
   std::optional<double> cosine;              ///< smallest cosine of two rows
   std::optional<double> kl;                  ///< largest Kullback-Leibler divergence of two rows after softmax, in nats
@@ -43,6 +44,12 @@ struct Tolerance {
   std::optional<double> agreement;           ///< smallest share of equal tokens
   std::string from;                          ///< where the numbers come from
   Place place;
+
+  /// The bound on nmse for a model of `layers` layers with a stream of `features` (0: unknown), and a tensor whose rows hold
+  /// `numbers`. Rounding adds up from layer to layer, and in sums over features: a small model has less of it. So the bound is
+  /// nmsePerLayer * layers * max(1, features / 64), and never above nmse. It is nmse alone for an unknown model, and for rows of
+  /// less than 32 numbers: a score that happens to be near 0 has a large relative error.
+  std::optional<double> nmseFor(int64_t layers, int64_t features, int64_t numbers) const;
 };
 
 struct GateCases {

@@ -227,15 +227,17 @@ private:
 
   void compare(const ValidationCase &one, const char *phase, const std::string &output,
                const std::vector<std::vector<Pair>> &pairs, const std::vector<std::vector<int64_t>> &positions) {
-    Comparison comparison{one.name, phase, output, {}, false, true, ""};
+    Comparison comparison{one.name, phase, output, {}, false, true, std::nullopt, ""};
     Compared compared = compareTensor(output, pairs, positions, optionsFor(request, output));
     comparison.distance = compared.distance;
     if (!compared.mismatch.empty()) {
       comparison.judged = true;
       comparison.exceeded = compared.mismatch;
     } else if (result.tolerance) {
+      const Tolerance own = toleranceFor(request, *result.tolerance, compared.width);
       comparison.judged = true;
-      comparison.exceeded = exceededBounds(compared.distance, *result.tolerance, /*nmseOnly=*/false);
+      comparison.nmseBound = own.nmse;
+      comparison.exceeded = exceededBounds(compared.distance, own, /*nmseOnly=*/false);
     }
     comparison.inside = comparison.exceeded.empty();
     const std::string where = one.name + ", " + phase + ", " + output;

@@ -38,6 +38,7 @@ struct NumbersRequest {
   std::string task = "causal_lm";
   int64_t vocabulary = 0;
   int64_t maxLength = 0; ///< positions of the model; 0: unlimited
+  int64_t layers = 0, features = 0; ///< of the model, as Tolerance::nmseFor takes them; 0: unknown
   std::optional<int64_t> padId = std::nullopt;
   bool lengthDependent = false;                       ///< dynamic or longrope: cached and uncached runs differ
   std::vector<int64_t> extraLengths = {};             ///< beyond the gate's; run while the budget lasts
@@ -55,6 +56,7 @@ struct Comparison {
   Distance distance;
   bool judged = false; ///< the gate has a tolerance for this
   bool inside = true;
+  std::optional<double> nmseBound; ///< by which it was judged; the tolerance has the others
   std::string exceeded; ///< "nmse 3.1e-04 > 1e-09": every bound that is broken
 };
 
@@ -63,6 +65,7 @@ struct TapDistance {
   std::string caseName, phase;
   Distance distance;
   bool inside = true;
+  double part = 0; ///< nmse, as a share of its bound
 };
 
 /// Greedy tokens of one case. A token counts only where the reference is sure (Gate::tokenMargin).

@@ -81,6 +81,7 @@ struct Pair {
 struct Compared {
   Distance distance;
   std::string mismatch; ///< shapes that do not belong together; empty: compared
+  int64_t width = 0;    ///< numbers of a row
 };
 Compared compareTensor(const std::string &name, const std::vector<std::vector<Pair>> &pairs,
                        const std::vector<std::vector<int64_t>> &positions, const DistanceOptions &options);
@@ -90,7 +91,9 @@ std::vector<double> logitsAt(const TextView &view, int64_t position);
 
 /// How rows of this output are compared.
 DistanceOptions optionsFor(const NumbersRequest &request, StringRef output);
-/// Fills judged, inside and exceeded by the gate's tolerance. `taps`: nmse only.
+/// The bounds of `tolerance` that a distance breaks, in words. `nmseOnly`: for taps.
+/// The tolerance for a tensor whose rows hold `width` numbers.
+Tolerance toleranceFor(const NumbersRequest &request, const Tolerance &tolerance, int64_t width);
 std::string exceededBounds(const Distance &distance, const Tolerance &tolerance, bool nmseOnly);
 
 bool stopping(const NumbersRequest &request);

@@ -183,6 +183,7 @@ Compared compareTensor(const std::string &name, const std::vector<std::vector<Pa
         result.mismatch = "has shape " + shapeText(*a) + ", the reference's is " + shapeText(*b);
         return result;
       }
+      result.width = rowWidth(*b);
       if (a->elements() == 0)
         continue;
       group.add(*a, rowsOfText(*a, got, positions[row], columns), *b, rowsOfText(*b, ref, positions[row], columns));
@@ -197,6 +198,12 @@ DistanceOptions optionsFor(const NumbersRequest &request, StringRef output) {
   options.distribution = output == "logits" && request.task == "causal_lm";
   options.constant = {request.gate.anomalies.constantSpread, request.gate.anomalies.referenceSpread};
   return options;
+}
+
+Tolerance toleranceFor(const NumbersRequest &request, const Tolerance &tolerance, int64_t width) {
+  Tolerance own = tolerance;
+  own.nmse = tolerance.nmseFor(request.layers, request.features, width);
+  return own;
 }
 
 std::string exceededBounds(const Distance &distance, const Tolerance &tolerance, bool nmseOnly) {

@@ -20,6 +20,7 @@ json::Object boundsJson(const Tolerance &tolerance) {
       object.append(key, *bound);
   };
   add("nmse", tolerance.nmse);
+  add("nmse_per_layer", tolerance.nmsePerLayer);
   add("max_relative", tolerance.maxRelative);
   add("cosine", tolerance.cosine);
   add("kl", tolerance.kl);
@@ -43,10 +44,21 @@ json::Array idsJson(const std::vector<std::vector<int64_t>> &rows) {
   return array;
 }
 
+/// The bounds by which one comparison was judged.
+json::Value expectedJson(const Comparison &one, const std::optional<Tolerance> &tolerance) {
+  if (!one.judged || !tolerance)
+    return {};
+  Tolerance own = *tolerance;
+  if (one.nmseBound)
+    own.nmse = one.nmseBound;
+  own.nmsePerLayer.reset();
+  return boundsJson(own);
+}
+
 json::Object comparisonJson(const Comparison &one, const std::optional<Tolerance> &tolerance) {
   json::Object object{{"phase", one.phase},
                       {"output", one.output},
-                      {"expected", one.judged && tolerance ? json::Value(boundsJson(*tolerance)) : json::Value()},
+                      {"expected", expectedJson(one, tolerance)},
                       {"measured", distanceJson(one.distance)},
                       {"rows", one.distance.rows},
                       {"inside", one.judged ? json::Value(one.inside) : json::Value()}};

@@ -93,6 +93,14 @@ TEST_CASE("the shipped gate") {
   CHECK(bound(NumberFormat::FP16, "bf16") == 2e-2);
   CHECK(bound(NumberFormat::BF16, "anything") == 2e-2);
   CHECK(bound(NumberFormat::Int8, "source") == std::nullopt);
+  const Tolerance &exact = *gate->tolerance(Tier::T1, NumberFormat::FP32, "source");
+  CHECK(exact.nmsePerLayer == 2e-12);
+  CHECK(*exact.nmseFor(3, 32, 128) == Approx(6e-12));
+  CHECK(*exact.nmseFor(3, 128, 128) == Approx(12e-12));
+  CHECK(exact.nmseFor(3, 128, 2) == 1e-9);
+  CHECK(exact.nmseFor(0, 128, 128) == 1e-9);
+  CHECK(exact.nmseFor(80, 8192, 32000) == 1e-9);
+  CHECK(gate->tolerance(Tier::T1, NumberFormat::FP32, "bf16")->nmseFor(2, 64, 128) == 2e-2);
   CHECK(gate->tolerance(Tier::T3, NumberFormat::FP32, "source") == nullptr);
   // Every combination that a shipped scheme and a floating-point engine can make is decided, and says where its numbers come
   // from.
@@ -140,6 +148,8 @@ TEST_CASE("what is wrong in a gate is said where it stands") {
        "g.yaml:5:46: 'nmse' is a bound of tier T1, this tolerance is of tier T3"},
       {gateText(accept, cases, "[{tier: T1, compute: fp32, cosine: 2, from: f}]"),
        "g.yaml:5:48: 'cosine' is at most 1, found '2'"},
+      {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse_per_layer: 1, cosine: 0.9, from: f}]"),
+       "g.yaml:5:56: 'nmse_per_layer' without 'nmse', which bounds it"},
       {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: 0, from: f}]"),
        "g.yaml:5:46: 'nmse' must be a number above 0, found '0'"},
       {gateText(accept, cases, "[{tier: T1, compute: fp32, nmse: nan, from: f}]"),
