@@ -41,7 +41,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
             names.emplace_back(part.what);
         waiting.push_back(json::Object{{"name", "models/" + head.name}, {"parts", std::move(names)}});
         if (!options.json)
-          console.result("models/" + escape::terminal(head.name) + ": parses; not built yet: " + escape::terminal(llvm::join(parts, ", ")));
+          console.result("models/" + escape::terminal(head.name) +
+                         ": parses; not built yet: " + escape::terminal(llvm::join(parts, ", ")));
       }
       if (head.name == options.show && !options.json)
         console.result(recipe->print());
@@ -74,10 +75,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     json::Array problems;
     for (const Problem &problem : diags.errors())
       problems.push_back(json::Object{{"where", problem.where}, {"what", problem.what}, {"remedy", problem.remedy}});
-    console.result(json::toText(json::Value(json::Object{{"folder", folder},
-                                                         {"counts", std::move(counts)},
-                                                         {"waiting", std::move(waiting)},
-                                                         {"problems", std::move(problems)}})));
+    console.result(json::toText(json::Value(json::Object{
+        {"folder", folder}, {"counts", std::move(counts)}, {"waiting", std::move(waiting)}, {"problems", std::move(problems)}})));
   }
   return exitCodeOf(diags);
 }

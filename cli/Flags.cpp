@@ -21,7 +21,7 @@ void flagrelease::declareCommon(CLI::App &app, Options &options) {
                  "a folder of more recipes, laid out as recipes/; its files replace those of the same name")
       ->type_name("DIR");
   app.add_flag("--json", options.json, "the result as JSON on stdout");
-  app.add_option("--progress", options.progress, 
+  app.add_option("--progress", options.progress,
                  "on stderr; auto: a line per stage and at least every 20 s; bar: the same, changing in place on a terminal; "
                  "json: one event per line")
       ->type_name("HOW")

@@ -26,7 +26,8 @@ void explain(const CLI::App &app, const CLI::ParseError &error, const Options &o
     for (const Verb *verb : kVerbs)
       verbs.push_back(verb->name);
     std::string word = options.argv.size() > 1 ? options.argv[1] : "";
-    (void)diags.error(word.empty() ? "flagrelease" : word, word.empty() ? "needs a verb" : "is no verb" + nearestNote(word, verbs),
+    (void)diags.error(word.empty() ? "flagrelease" : word,
+                      word.empty() ? "needs a verb" : "is no verb" + nearestNote(word, verbs),
                       "known are: " + listed(verbs) + "; see `flagrelease --help`");
     return;
   }

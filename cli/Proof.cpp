@@ -187,7 +187,8 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
     FailureOr<std::unique_ptr<Device>> device = openDevice(request.device.name, *config, starting);
     if (failed(device)) {
       if (request.device.must) {
-        // A device that was asked for and cannot start is a matter of this machine, also where the runner's words are what is wrong.
+        // A device that was asked for and cannot start is a matter of this machine, also where the runner's words are what is
+        // wrong.
         for (const Problem &problem : starting.errors())
           (void)diags.error(problem.where, problem.what, problem.remedy,
                             problem.cause == Cause::Answer ? Cause::Environment : problem.cause);
@@ -309,7 +310,8 @@ void flagrelease::printVerdict(const Report &report, Console &console) {
   }
   // What a reason above says already is not said again.
   for (const NotRun &item : report.verdict.notRun)
-    if (llvm::none_of(report.verdict.reasons, [&](const std::string &reason) { return llvm::StringRef(reason).starts_with(item.check + " "); }))
+    if (llvm::none_of(report.verdict.reasons,
+                      [&](const std::string &reason) { return llvm::StringRef(reason).starts_with(item.check + " "); }))
       console.result("  not run: " + escape::terminal(item.check) + ": " + escape::terminal(item.reason));
 }
 

@@ -28,7 +28,8 @@ public:
 
   Result run() { return eval(parsed.root); }
   LogicalResult absent(const Result &result) {
-    return diags.error(parsed.where(result.offset), result.absence, "write `x ?? default` where a key is optional" + near(result));
+    return diags.error(parsed.where(result.offset), result.absence,
+                       "write `x ?? default` where a key is optional" + near(result));
   }
 
 private:
@@ -373,7 +374,8 @@ FailureOr<std::string> Expr::evalString(const Scope &scope, Diagnostics &diags) 
   return value->string().str();
 }
 
-//===-- Scope ----------------------------------------------------------------------------------------------------------------===//
+//===-- Scope
+//----------------------------------------------------------------------------------------------------------------===//
 
 void Scope::bind(StringRef name, Value value) {
   Binding &binding = bindings[name];

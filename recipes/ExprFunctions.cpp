@@ -171,8 +171,8 @@ static Result applyCount(ArrayRef<Value> args, std::string &error) {
     return std::nullopt;
   if (args[0].isString())
     return Value(args[0].string().count(args[1].string()));
-  return Value(static_cast<int64_t>(
-      llvm::count_if(args[0].array(), [&](const Value &item) { return exprEqual(item, args[1]); })));
+  return Value(
+      static_cast<int64_t>(llvm::count_if(args[0].array(), [&](const Value &item) { return exprEqual(item, args[1]); })));
 }
 static Result applyContains(ArrayRef<Value> args, std::string &error) {
   if (args[0].isObject() && args[1].isString())

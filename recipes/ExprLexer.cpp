@@ -24,8 +24,8 @@ bool ExprLexer::next(ExprToken &token, unsigned &at, std::string &error, std::st
     token.kind = ExprTokenKind::Name;
     token.spelling = rest.take_while([](char x) { return llvm::isAlnum(x) || x == '_'; });
   } else {
-    static constexpr StringRef kSymbols[] = {"??", "==", "!=", "<=", ">=", "//", "**", "<", ">", "+", "-", "*",
-                                             "/",  "%",  "(",  ")",  "[",  "]",  ",",  "."};
+    static constexpr StringRef kSymbols[] = {"??", "==", "!=", "<=", ">=", "//", "**", "<", ">", "+",
+                                             "-",  "*",  "/",  "%",  "(",  ")",  "[",  "]", ",", "."};
     for (StringRef symbol : kSymbols)
       if (rest.starts_with(symbol)) {
         token.kind = ExprTokenKind::Symbol;

@@ -6,12 +6,12 @@
 namespace flagrelease {
 
 enum class ExprOp : uint8_t {
-  Constant, // value
-  Name,     // name
+  Constant,  // value
+  Name,      // name
   Attribute, // kids[0].name
-  Index,    // kids[0][kids[1]]
-  Call,     // name(kids…)
-  List,     // [kids…]
+  Index,     // kids[0][kids[1]]
+  Call,      // name(kids…)
+  List,      // [kids…]
   Negate,
   Not,
   And,

@@ -133,9 +133,9 @@ private:
   }
 
   std::optional<ExprOp> comparison() const {
-    static constexpr std::pair<StringRef, ExprOp> kOps[] = {{"==", ExprOp::Equal},     {"!=", ExprOp::NotEqual},
-                                                            {"<", ExprOp::Less},       {"<=", ExprOp::LessEqual},
-                                                            {">", ExprOp::Greater},    {">=", ExprOp::GreaterEqual}};
+    static constexpr std::pair<StringRef, ExprOp> kOps[] = {{"==", ExprOp::Equal},  {"!=", ExprOp::NotEqual},
+                                                            {"<", ExprOp::Less},    {"<=", ExprOp::LessEqual},
+                                                            {">", ExprOp::Greater}, {">=", ExprOp::GreaterEqual}};
     if (token.kind == ExprTokenKind::Symbol)
       for (auto &[symbol, op] : kOps)
         if (token.spelling == symbol)
@@ -332,7 +332,8 @@ private:
 
 } // namespace
 
-static FailureOr<std::shared_ptr<const Expr::Parsed>> parseText(StringRef text, const Place &base, bool exact, Diagnostics &diags) {
+static FailureOr<std::shared_ptr<const Expr::Parsed>> parseText(StringRef text, const Place &base, bool exact,
+                                                                Diagnostics &diags) {
   auto parsed = std::make_shared<Expr::Parsed>();
   parsed->text = text.str();
   parsed->base = base;

@@ -148,11 +148,11 @@ private:
     calls.push_back({caller.str(), graph->name});
     size_t given = step.in.empty() ? 1 : step.in.size();
     if (given != std::max<size_t>(graph->in.size(), 1))
-      fail(step.place, "graph '" + graph->name + "' takes " + Twine(std::max<size_t>(graph->in.size(), 1)) + " values, `in` gives " +
-                           Twine(given));
+      fail(step.place, "graph '" + graph->name + "' takes " + Twine(std::max<size_t>(graph->in.size(), 1)) +
+                           " values, `in` gives " + Twine(given));
     if (!step.out.empty() && step.out.size() != std::max<size_t>(graph->out.size(), 1))
-      fail(step.place, "graph '" + graph->name + "' gives " + Twine(std::max<size_t>(graph->out.size(), 1)) + " values, `out` names " +
-                           Twine(step.out.size()));
+      fail(step.place, "graph '" + graph->name + "' gives " + Twine(std::max<size_t>(graph->out.size(), 1)) +
+                           " values, `out` names " + Twine(step.out.size()));
   }
 
   void checkCircles() {

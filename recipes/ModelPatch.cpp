@@ -165,8 +165,9 @@ static LogicalResult applyOne(yaml::Node &recipe, const yaml::Entry &entry, Diag
                                     : key.key == "$replace" ? &replacement
                                                             : nullptr;
     if (!into)
-      return diags.error(key.place.str(), "unknown patch action '" + escape::terminal(key.key, 80) + "'" +
-                                              nearestNote(key.key, llvm::ArrayRef<StringRef>{"$before", "$after", "$replace", "$delete"}),
+      return diags.error(key.place.str(),
+                         "unknown patch action '" + escape::terminal(key.key, 80) + "'" +
+                             nearestNote(key.key, llvm::ArrayRef<StringRef>{"$before", "$after", "$replace", "$delete"}),
                          "known: $before, $after, $replace, $delete");
     if (!key.value.isSequence())
       return diags.error(key.value.place.str(), key.key + " takes a list of steps");

@@ -8,9 +8,9 @@
 
 using namespace flagrelease;
 
-static constexpr StringRef kSections[] = {"recipe", "like",   "match",  "prefix", "defaults", "let",   "inputs", "graph",
-                                          "graphs", "tasks",  "hidden", "rename", "split",    "stack", "derive", "ignore",
-                                          "inert",  "host",   "gguf",   "patch"};
+static constexpr StringRef kSections[] = {"recipe", "like",   "match", "prefix", "defaults", "let",   "inputs",
+                                          "graph",  "graphs", "tasks", "hidden", "rename",   "split", "stack",
+                                          "derive", "ignore", "inert", "host",   "gguf",     "patch"};
 
 llvm::ArrayRef<StringRef> flagrelease::recipeSections() { return kSections; }
 
@@ -31,8 +31,7 @@ static bool readMatchEntry(const yaml::Node &node, MatchEntry &out, Diagnostics 
                                  "write {architectures: [Name]}"));
   for (const yaml::Entry &entry : node.entries) {
     std::vector<std::string> values;
-    const std::vector<yaml::Node> &items =
-        entry.value.isSequence() ? entry.value.items : std::vector<yaml::Node>{entry.value};
+    const std::vector<yaml::Node> &items = entry.value.isSequence() ? entry.value.items : std::vector<yaml::Node>{entry.value};
     for (const yaml::Node &item : items) {
       if (!item.isScalar())
         return succeeded(diags.error(item.place.str(), "expected a value of '" + escape::terminal(entry.key, 80) + "'"));
@@ -183,7 +182,8 @@ bool ModelReader::readInputs(const yaml::Node &node) {
       if (key.key == "dtype") {
         input.dtype = key.value.text;
         if (!llvm::is_contained(kTypes, StringRef(input.dtype)))
-          good = fail(key.value.place, "'" + escape::terminal(input.dtype, 40) + "' is no type of an input", "int64, float32, bool");
+          good =
+              fail(key.value.place, "'" + escape::terminal(input.dtype, 40) + "' is no type of an input", "int64, float32, bool");
       } else if (key.key == "dims") {
         good &= steps.readNames(key.value, /*indexed=*/false, input.dims);
       } else if (key.key == "when") {

@@ -65,7 +65,8 @@ bool ModelReader::readOptions(const yaml::Node &node, Task &task) {
         else
           option.otherwise = *expr;
       } else {
-        good = fail(key.place, "an option has token (text) and default (an expression), not '" + escape::terminal(key.key, 80) + "'");
+        good = fail(key.place,
+                    "an option has token (text) and default (an expression), not '" + escape::terminal(key.key, 80) + "'");
       }
     }
     task.options.push_back(std::move(option));

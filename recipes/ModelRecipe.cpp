@@ -12,7 +12,8 @@ using namespace flagrelease;
 
 static constexpr unsigned kMaxLike = 3;
 
-//===-- match ----------------------------------------------------------------------------------------------------------------===//
+//===-- match
+//----------------------------------------------------------------------------------------------------------------===//
 
 /// The value of a key, or of a dotted path through nested mappings.
 static const json::Value *findKey(const json::Object &config, StringRef key) {
@@ -25,7 +26,8 @@ static const json::Value *findKey(const json::Object &config, StringRef key) {
 
 static bool matchesValue(const json::Value &value, StringRef wanted, bool globs) {
   if (value.isArray())
-    return llvm::any_of(value.array(), [&](const json::Value &item) { return !item.isArray() && matchesValue(item, wanted, globs); });
+    return llvm::any_of(value.array(),
+                        [&](const json::Value &item) { return !item.isArray() && matchesValue(item, wanted, globs); });
   if (value.isObject() || value.isNull())
     return false;
   std::string text = value.isString() ? value.string().str() : json::toText(value);
@@ -46,7 +48,8 @@ bool flagrelease::matches(const MatchEntry &entry, const json::Object &config, b
   });
 }
 
-//===-- flattening -----------------------------------------------------------------------------------------------------------===//
+//===-- flattening
+//-----------------------------------------------------------------------------------------------------------===//
 
 static LogicalResult checkHead(const yaml::Node &root, Diagnostics &diags) {
   if (!root.isMapping())
@@ -55,7 +58,8 @@ static LogicalResult checkHead(const yaml::Node &root, Diagnostics &diags) {
   if (!version || root.entries.front().key != "recipe")
     return diags.error(root.place.str(), "a recipe starts with `recipe: 1`");
   if (version->asInt() != 1)
-    return diags.error(version->place.str(), "grammar version '" + escape::terminal(version->text, 40) + "'; this program reads 1");
+    return diags.error(version->place.str(),
+                       "grammar version '" + escape::terminal(version->text, 40) + "'; this program reads 1");
   bool head = true;
   for (const yaml::Entry &entry : root.entries) {
     bool isHead = llvm::is_contained(recipeHeadKeys(), StringRef(entry.key));
@@ -131,7 +135,8 @@ FailureOr<ModelRecipe> flagrelease::readModelRecipe(StringRef name, const yaml::
   return recipe;
 }
 
-//===-- lookups --------------------------------------------------------------------------------------------------------------===//
+//===-- lookups
+//--------------------------------------------------------------------------------------------------------------===//
 
 const NamedGraph *ModelRecipe::findGraph(StringRef graphName) const {
   for (const NamedGraph &named : graphs)

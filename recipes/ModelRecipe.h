@@ -1,5 +1,5 @@
-// A model recipe, read, flattened (`like`, `patch`) and type-checked: what an importer walks. Grammar version 1 (DESIGN section 4,
-// docs/rationale.md "Grammar").
+// A model recipe, read, flattened (`like`, `patch`) and type-checked: what an importer walks. Grammar version 1 (DESIGN section
+// 4, docs/rationale.md "Grammar").
 //
 // The stream. Steps of a list run in order on one current value, the stream. A step takes `in` (default: the stream) and gives
 // its result to `out` (default: the stream). With `out` the stream is left alone, unless `out` names "stream" itself. The id
@@ -27,23 +27,25 @@ namespace flagrelease {
 struct Param {
   std::string name;
   ParamType type = ParamType::Expr;
-  const ParamSchema *schema = nullptr; ///< of a constant table
-  bool built = true;                   ///< false: only in StepGrammar::later
-  Place place;                         ///< of the value
-  std::optional<Expr> expr;            ///< Expr, Int, Number, Bool, Flag; Enum and String after '='; List by expression
+  const ParamSchema *schema = nullptr;  ///< of a constant table
+  bool built = true;                    ///< false: only in StepGrammar::later
+  Place place;                          ///< of the value
+  std::optional<Expr> expr;             ///< Expr, Int, Number, Bool, Flag; Enum and String after '='; List by expression
   std::optional<Template> nameTemplate; ///< Tensor, Value, Bind
-  std::string literal;                 ///< Enum and String without '='
-  std::vector<Param> nested;           ///< Mapping (also instead of an expression): its keys; List: its items, named "0", "1", …
-  bool isMapping = false;              ///< nested holds keys (a list with no items is not a mapping)
+  std::string literal;                  ///< Enum and String without '='
+  std::vector<Param> nested;            ///< Mapping (also instead of an expression): its keys; List: its items, named "0", "1", …
+  bool isMapping = false;               ///< nested holds keys (a list with no items is not a mapping)
 
   const Param *find(StringRef key) const;
 
-  /// The evaluated parameter, by type: text for Tensor, Value, Bind, Enum, String; a list; a mapping (keys without a value left out).
+  /// The evaluated parameter, by type: text for Tensor, Value, Bind, Enum, String; a list; a mapping (keys without a value left
+  /// out).
   FailureOr<json::Value> eval(const Scope &scope, Diagnostics &diags) const;
   FailureOr<int64_t> evalInt(const Scope &scope, Diagnostics &diags) const;
   FailureOr<bool> evalBool(const Scope &scope, Diagnostics &diags) const;
   FailureOr<double> evalNumber(const Scope &scope, Diagnostics &diags) const;
-  /// Tensor, Value, Bind: the name with its {} parts filled in (not joined with `at`). Enum: one of the values, checked. String: the text.
+  /// Tensor, Value, Bind: the name with its {} parts filled in (not joined with `at`). Enum: one of the values, checked. String:
+  /// the text.
   FailureOr<std::string> evalText(const Scope &scope, Diagnostics &diags) const;
 };
 
@@ -142,8 +144,8 @@ struct Rename {
 /// split: rows of one stored tensor become several logical ones. stack: many become one. derive: weight ops make one.
 struct LogicalTensor {
   enum class Kind { Split, Stack, Derive } kind = Kind::Split;
-  std::string from;  ///< name of the stored tensor; {i} stands for any integer and may be used in `into`
-  std::string rows;  ///< split: axis pattern, "n (q k v) d"
+  std::string from; ///< name of the stored tensor; {i} stands for any integer and may be used in `into`
+  std::string rows; ///< split: axis pattern, "n (q k v) d"
   std::vector<std::pair<std::string, std::string>> into; ///< split: group of the pattern → name; else one entry with key ""
   std::vector<Let> sizes;                                ///< split: the letters of the pattern
   std::string over;                                      ///< stack: the index
@@ -197,10 +199,10 @@ struct ModelRecipe {
   std::vector<std::string> hidden;
   std::vector<Rename> renames;
   std::vector<LogicalTensor> logical; ///< in the order of the file: split, stack, derive
-  std::vector<Ignored> ignored; ///< tensors that the graph does not use
-  std::vector<Ignored> inert;   ///< config keys of this family that change no number; those of all are in _inert.yaml
-  yaml::Node host; ///< rules of inputs that the host computes; a mapping, maybe empty
-  yaml::Node gguf; ///< a mapping, maybe empty
+  std::vector<Ignored> ignored;       ///< tensors that the graph does not use
+  std::vector<Ignored> inert;         ///< config keys of this family that change no number; those of all are in _inert.yaml
+  yaml::Node host;                    ///< rules of inputs that the host computes; a mapping, maybe empty
+  yaml::Node gguf;                    ///< a mapping, maybe empty
   std::vector<NotBuilt> notBuilt;
   yaml::Node flattened; ///< the whole recipe as YAML after like and patch
 

@@ -13,16 +13,24 @@ const ParamSchema kItem[] = {{"item", Expr}};
 
 const StringRef kNormKinds[] = {"rms", "layer"};
 const ParamSchema kQkNorm[] = {
-    {"kind", Enum, true, kNormKinds}, {"q", Tensor, true}, {"k", Tensor}, {"eps", Number, true},
+    {"kind", Enum, true, kNormKinds},
+    {"q", Tensor, true},
+    {"k", Tensor},
+    {"eps", Number, true},
     {"v", Bool, false, {}, {}, "values get the same norm without a weight"},
 };
 const ParamSchema kRope[] = {
-    {"theta", Number, true}, {"scaling", Expr}, {"dim", Int}, {"interleaved", Bool}, {"when", Bool, false, {}, {}, "false: no rotation here"},
+    {"theta", Number, true},
+    {"scaling", Expr},
+    {"dim", Int},
+    {"interleaved", Bool},
+    {"when", Bool, false, {}, {}, "false: no rotation here"},
 };
 const ParamSchema kOther[] = {{"value", Value, true}, {"when", Bool, false, {}, {}, "false: the layer uses its own input"}};
 const ParamSchema kProjections[] = {{"q", Bool}, {"k", Bool}, {"v", Bool}, {"o", Bool}};
 const ParamSchema kLoraPair[] = {{"a", Tensor, true, {}, {}, "[rank, in]"}, {"b", Tensor, true, {}, {}, "[out, rank]"}};
-const ParamSchema kAdapters[] = {{"q", Mapping, false, {}, kLoraPair}, {"k", Mapping, false, {}, kLoraPair}, {"v", Mapping, false, {}, kLoraPair}};
+const ParamSchema kAdapters[] = {
+    {"q", Mapping, false, {}, kLoraPair}, {"k", Mapping, false, {}, kLoraPair}, {"v", Mapping, false, {}, kLoraPair}};
 const ParamSchema kAttention[] = {
     {"q", Tensor, true},
     {"k", Tensor},
@@ -82,14 +90,17 @@ const ParamSchema kAltupPredict[] = {
     {"streams", Int, true},        {"clip", Number},         {"eps", Number, true},
 };
 const ParamSchema kAltupCorrect[] = {
-    {"router_norm", Tensor, true}, {"router", Tensor, true}, {"coefs", Tensor, true}, {"active", Int, true},
-    {"streams", Int, true},        {"clip", Number},         {"eps", Number, true},   {"predictions", Value, true},
-    {"innovation", Value, true},
+    {"router_norm", Tensor, true}, {"router", Tensor, true},     {"coefs", Tensor, true},
+    {"active", Int, true},         {"streams", Int, true},       {"clip", Number},
+    {"eps", Number, true},         {"predictions", Value, true}, {"innovation", Value, true},
 };
 const ParamSchema kMagnitude[] = {{"like", Value, true, {}, {}, "result has the root mean square of this value"}};
 
 const ParamSchema kEmbed[] = {
-    {"weight", Tensor, true}, {"scale", Number}, {"rows", Int}, {"width", Int},
+    {"weight", Tensor, true},
+    {"scale", Number},
+    {"rows", Int},
+    {"width", Int},
 };
 const ParamSchema kPositions[] = {
     {"weight", Tensor, true, {}, {}, "table [positions, width]"},
@@ -98,7 +109,8 @@ const ParamSchema kPositions[] = {
     {"offset", Int, false, {}, {}, "added to the position"},
 };
 const ParamSchema kConv[] = {
-    {"weight", Tensor, true}, {"bias", Bool}, {"channels", Int, true, {}, {}, "of the result"}, {"kernel", Int, true}, {"stride", Int}, {"padding", Int},
+    {"weight", Tensor, true}, {"bias", Bool},  {"channels", Int, true, {}, {}, "of the result"},
+    {"kernel", Int, true},    {"stride", Int}, {"padding", Int},
 };
 const ParamSchema kGroupNorm[] = {{"weight", Tensor, true}, {"groups", Int, true}, {"eps", Number, true}};
 const ParamSchema kLayerNorm[] = {{"weight", Tensor}, {"eps", Number, true}, {"bias", Bool}, {"offset", Number}};
@@ -112,19 +124,27 @@ const ParamSchema kAxis[] = {{"axis", Int, true}};
 const ParamSchema kSelect[] = {{"axis", Int, true}, {"index", Int, true}};
 const ParamSchema kSlice[] = {{"axis", Int, true}, {"from", Int, true}, {"to", Int}};
 const ParamSchema kReshape[] = {
-    {"dims", List, false, {}, kItem, "0 keeps a size, -1 is what is left"}, {"like", Value, false, {}, {}, "or: the sizes of this value"},
+    {"dims", List, false, {}, kItem, "0 keeps a size, -1 is what is left"},
+    {"like", Value, false, {}, {}, "or: the sizes of this value"},
 };
 const ParamSchema kTranspose[] = {{"order", List, true, {}, kItem}};
 const ParamSchema kConcat[] = {{"axis", Int, true}};
 const ParamSchema kTimestep[] = {
-    {"width", Int, true}, {"flip", Bool, true, {}, {}, "cosines first"}, {"shift", Number, true},
+    {"width", Int, true},
+    {"flip", Bool, true, {}, {}, "cosines first"},
+    {"shift", Number, true},
 };
 const ParamSchema kResnet[] = {
-    {"channels", Int, true, {}, {}, "of the result"}, {"groups", Int, true}, {"eps", Number, true}, {"act", String, true},
-    {"time", Value, true, {}, {}, "embedding added between the convolutions"}, {"scale", Number},
+    {"channels", Int, true, {}, {}, "of the result"},
+    {"groups", Int, true},
+    {"eps", Number, true},
+    {"act", String, true},
+    {"time", Value, true, {}, {}, "embedding added between the convolutions"},
+    {"scale", Number},
 };
 const ParamSchema kInterpolate[] = {{"factor", Int, true}, {"mode", String, true}};
-const ParamSchema kGeglu[] = {{"proj", Tensor, true, {}, {}, "[2 * width, in]: value rows first"}, {"down", Tensor, true}, {"width", Int, true}};
+const ParamSchema kGeglu[] = {
+    {"proj", Tensor, true, {}, {}, "[2 * width, in]: value rows first"}, {"down", Tensor, true}, {"width", Int, true}};
 const ParamSchema kLmHead[] = {{"weight", Tensor, true}, {"tied_to", Tensor}, {"bias", Bool}, {"scale", Number}};
 const StringRef kPools[] = {"last_token", "first_token", "mean"};
 const ParamSchema kPool[] = {{"kind", Enum, true, kPools}, {"pad", Int}};
@@ -137,7 +157,8 @@ llvm::ArrayRef<StepSchema> flagrelease::plannedSteps() {
   static const StepSchema kPlanned[] = {
       {"act", kAct, false, "an activation"},
       {"add", {}, false, "sum of its inputs"},
-      {"altup_correct", kAltupCorrect, false, "corrects predicted streams by what the active one became (AltUp, arXiv 2301.13310)"},
+      {"altup_correct", kAltupCorrect, false,
+       "corrects predicted streams by what the active one became (AltUp, arXiv 2301.13310)"},
       {"altup_predict", kAltupPredict, false, "predicts all streams from all streams"},
       {"attention", kAttention, false, "softmax(scale q k^T + mask) v"},
       {"choice_score", kChoiceScore, false, "share of the last of a few tokens"},

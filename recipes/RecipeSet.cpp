@@ -33,7 +33,8 @@ FailureOr<RecipeSet> RecipeSet::load(StringRef dir, StringRef extra, const StepG
     yaml::Limits limits;
     limits.headKeys = recipeHeadKeys();
     FailureOr<std::string> text = readTextFile(path.path, limits.maxBytes, set.headProblems);
-    FailureOr<yaml::Node> root = failed(text) ? FailureOr<yaml::Node>(failure()) : yaml::parse(*text, path.path, set.headProblems, limits);
+    FailureOr<yaml::Node> root =
+        failed(text) ? FailureOr<yaml::Node>(failure()) : yaml::parse(*text, path.path, set.headProblems, limits);
     if (succeeded(root)) {
       if (const yaml::Node *like = root->find("like"))
         head.like = like->text;
@@ -80,8 +81,9 @@ FailureOr<const RecipeHead *> RecipeSet::match(const json::Object &config, Strin
       second = &head;
   }
   if (second)
-    return diags.error(where, "two recipes fit equally: '" + best->name + "' (" + best->file + ") and '" + second->name + "' (" +
-                                  second->file + ")",
+    return diags.error(where,
+                       "two recipes fit equally: '" + best->name + "' (" + best->file + ") and '" + second->name + "' (" +
+                           second->file + ")",
                        "make one `match` more specific");
   if (best)
     return best;
@@ -100,11 +102,13 @@ FailureOr<const RecipeHead *> RecipeSet::match(const json::Object &config, Strin
                        "add \"architectures\": [\"…\"] to the config; `flagrelease list models` shows what is known");
   }
   return diags.error(where + ": architectures",
-                     "unknown architecture '" + escape::terminal(names.front(), 120) + "'" + nearestNote(names.front(), architectures()),
+                     "unknown architecture '" + escape::terminal(names.front(), 120) + "'" +
+                         nearestNote(names.front(), architectures()),
                      "`flagrelease list models` shows what is known; a recipe of your own is read with --recipes");
 }
 
-FailureOr<yaml::Node> RecipeSet::loadNode(StringRef name, const Place &from, std::vector<RecipeText> &texts, Diagnostics &diags) const {
+FailureOr<yaml::Node> RecipeSet::loadNode(StringRef name, const Place &from, std::vector<RecipeText> &texts,
+                                          Diagnostics &diags) const {
   const RecipeHead *head = find(name);
   if (!head) {
     std::vector<std::string> names;
@@ -127,8 +131,8 @@ FailureOr<ModelRecipe> RecipeSet::read(StringRef name, Diagnostics &diags) const
   if (failed(root))
     return failure();
   FailureOr<ModelRecipe> recipe = readModelRecipe(
-      name, *root, grammar,
-      [&](StringRef like, const Place &from, Diagnostics &d) { return loadNode(like, from, texts, d); }, diags);
+      name, *root, grammar, [&](StringRef like, const Place &from, Diagnostics &d) { return loadNode(like, from, texts, d); },
+      diags);
   if (failed(recipe))
     return failure();
   StringRef first = StringRef(texts.front().bytes).split('\n').first;
@@ -140,7 +144,8 @@ FailureOr<ModelRecipe> RecipeSet::read(StringRef name, Diagnostics &diags) const
   return recipe;
 }
 
-//===-- class defaults and inert keys ----------------------------------------------------------------------------------------===//
+//===-- class defaults and inert keys
+//----------------------------------------------------------------------------------------===//
 
 /// The file in the user's folder if it is there, else in the shipped one.
 static std::string fileOf(StringRef dir, StringRef extra, StringRef name) {
@@ -163,7 +168,8 @@ FailureOr<const ClassDefaults *> RecipeSet::defaultsOf(StringRef className, cons
     if (defaultsFile->isObject())
       for (const json::Member &member : defaultsFile->object())
         names.push_back(member.key);
-    return diags.error(from.str(), "_defaults.json has no class '" + escape::terminal(className, 120) + "'" + nearestNote(className, names),
+    return diags.error(from.str(),
+                       "_defaults.json has no class '" + escape::terminal(className, 120) + "'" + nearestNote(className, names),
                        "run tools/gen_defaults.py");
   }
   ClassDefaults out;

@@ -41,8 +41,8 @@ struct RecipeHead {
 class RecipeSet {
 public:
   /// Reads the heads of `dir`/models/*.yaml (names that start with '_' are no recipes). `extra` (may be empty) is a folder of the
-  /// user with the same layout; its recipes replace those of the same name and win over others where both match. A file whose head
-  /// cannot be read is a problem only when it is asked for, or in problems().
+  /// user with the same layout; its recipes replace those of the same name and win over others where both match. A file whose
+  /// head cannot be read is a problem only when it is asked for, or in problems().
   static FailureOr<RecipeSet> load(StringRef dir, StringRef extra, const StepGrammar &grammar, Diagnostics &diags);
 
   const std::vector<RecipeHead> &heads() const { return all; }

@@ -31,9 +31,9 @@ FailureOr<std::string> Param::evalText(const Scope &scope, Diagnostics &diags) c
   if (failed(text))
     return failure();
   if (type == ParamType::Enum && !llvm::is_contained(schema->values, StringRef(*text)))
-    return diags.error(expr->place().str(),
-                       "`" + escape::terminal(expr->text(), 120) + "` is '" + escape::terminal(*text, 80) + "', '" + name +
-                           "' is one of " + listed(schema->values, 24) + nearestNote(*text, schema->values));
+    return diags.error(expr->place().str(), "`" + escape::terminal(expr->text(), 120) + "` is '" + escape::terminal(*text, 80) +
+                                                "', '" + name + "' is one of " + listed(schema->values, 24) +
+                                                nearestNote(*text, schema->values));
   return text;
 }
 

@@ -184,8 +184,8 @@ bool StepReader::readKey(const yaml::Entry &entry, Step &step, const StepSchema 
       if (table)
         for (const ParamSchema &param : table->params)
           names.push_back(param.name);
-    return fail(entry.place, "'" + step.kind + "' has no parameter '" + escape::terminal(entry.key, 80) + "'" +
-                                 nearestNote(entry.key, names));
+    return fail(entry.place,
+                "'" + step.kind + "' has no parameter '" + escape::terminal(entry.key, 80) + "'" + nearestNote(entry.key, names));
   }
   if (!isBuilt) {
     step.built = false;
@@ -304,7 +304,8 @@ bool StepReader::readNames(const yaml::Node &node, bool indexed, std::vector<Tem
   return true;
 }
 
-bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, const ParamSchema *later, StringRef path, Param &out) {
+bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, const ParamSchema *later, StringRef path,
+                           Param &out) {
   out.name = schema.name.str();
   out.type = schema.type;
   out.schema = &schema;
@@ -325,8 +326,9 @@ bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, co
     if (StringRef(node.text).starts_with("="))
       return readExpression(node, 1, out);
     if (schema.type == ParamType::Enum && !llvm::is_contained(schema.values, StringRef(node.text)))
-      return fail(node.place, "'" + schema.name + "' is one of " + listed(schema.values, 24) + "; got '" +
-                                  escape::terminal(node.text, 80) + "'" + nearestNote(node.text, schema.values),
+      return fail(node.place,
+                  "'" + schema.name + "' is one of " + listed(schema.values, 24) + "; got '" + escape::terminal(node.text, 80) +
+                      "'" + nearestNote(node.text, schema.values),
                   "write =expression to compute it");
     out.literal = node.text;
     return true;
@@ -380,8 +382,8 @@ bool StepReader::readMapping(const yaml::Node &node, const ParamSchema &schema, 
         if (table)
           for (const ParamSchema &param : table->nested)
             names.push_back(param.name);
-      good = fail(entry.place, "'" + schema.name + "' has no key '" + escape::terminal(entry.key, 80) + "'" +
-                                   nearestNote(entry.key, names));
+      good = fail(entry.place,
+                  "'" + schema.name + "' has no key '" + escape::terminal(entry.key, 80) + "'" + nearestNote(entry.key, names));
       continue;
     }
     Param param;

@@ -14,7 +14,8 @@ class StepReader {
 public:
   StepReader(const StepGrammar &grammar, Diagnostics &diags, std::vector<NotBuilt> &notBuilt)
       : grammar(grammar), diags(diags), notBuilt(notBuilt) {
-    assert(!usesCommonKey(grammar.steps) && !usesCommonKey(grammar.later) && "a parameter with the name of a key that all steps have");
+    assert(!usesCommonKey(grammar.steps) && !usesCommonKey(grammar.later) &&
+           "a parameter with the name of a key that all steps have");
   }
 
   /// Appends the steps that could be read; false when something was wrong.

@@ -11,7 +11,8 @@
 namespace flagrelease {
 
 enum class ParamType : uint8_t {
-  Tensor,  ///< the name of a tensor or of a module (X means X.weight and X.bias), relative to `at`; leading '/' is absolute; {i} parts
+  Tensor,  ///< the name of a tensor or of a module (X means X.weight and X.bias), relative to `at`; leading '/' is absolute; {i}
+           ///< parts
   Value,   ///< a named value of the graph that the step reads ("kv[src]", "per_layer")
   Bind,    ///< a name that the step binds to one of its results ("kv.{i}")
   Enum,    ///< one of `values`, or an expression after '='
@@ -29,7 +30,7 @@ struct ParamSchema {
   llvm::StringRef name;
   ParamType type = ParamType::Expr;
   bool required = false;
-  llvm::ArrayRef<llvm::StringRef> values = {};  ///< of an Enum
+  llvm::ArrayRef<llvm::StringRef> values = {}; ///< of an Enum
   /// Of a Mapping: its keys. Of a List: one entry, the items. Of an expression type: a mapping with these keys is accepted
   /// instead of the expression (`bias: attention_bias` or `bias: {q: true, o: false}`).
   llvm::ArrayRef<ParamSchema> nested = {};

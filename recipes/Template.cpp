@@ -29,7 +29,8 @@ static size_t findClose(StringRef text, size_t from, char close) {
 
 FailureOr<Template> Template::parse(const yaml::Node &scalar, Diagnostics &diags, bool indexed) {
   if (!scalar.isScalar() || scalar.isNull())
-    return diags.error(scalar.place.str(), "expected a name, found " + (scalar.isNull() ? StringRef("null") : yaml::kindName(scalar.kind)));
+    return diags.error(scalar.place.str(),
+                       "expected a name, found " + (scalar.isNull() ? StringRef("null") : yaml::kindName(scalar.kind)));
   Template out;
   out.source = scalar.text;
   out.where = scalar.place;
@@ -95,8 +96,9 @@ FailureOr<std::string> Template::eval(const Scope &scope, Diagnostics &diags) co
     else if (value->isString())
       out += value->string();
     else
-      return diags.error(part.expr->place().str(),
-                         "a part of a name is an int or text, `" + escape::terminal(part.expr->text(), 120) + "` is " + describeValue(*value));
+      return diags.error(part.expr->place().str(), "a part of a name is an int or text, `" +
+                                                       escape::terminal(part.expr->text(), 120) + "` is " +
+                                                       describeValue(*value));
   }
   return out;
 }

@@ -15,8 +15,8 @@
 namespace flagrelease {
 
 using llvm::failed;
-using llvm::FailureOr;
 using llvm::failure;
+using llvm::FailureOr;
 using llvm::LogicalResult;
 using llvm::StringRef;
 using llvm::succeeded;

@@ -126,11 +126,12 @@ FailureOr<Value> json::parse(StringRef text, StringRef fileName, Diagnostics &di
   rapidjson::MemoryStream stream(text.data(), text.size());
   Builder builder(text, stream, limits);
   rapidjson::Reader reader;
-  constexpr unsigned kFlags = rapidjson::kParseNanAndInfFlag | rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag |
-                              rapidjson::kParseValidateEncodingFlag;
+  constexpr unsigned kFlags = rapidjson::kParseNanAndInfFlag | rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseFullPrecisionFlag | rapidjson::kParseValidateEncodingFlag;
   rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
 
-  auto fail = [&](size_t offset, const Twine &what, StringRef remedy = "correct the file there, or restore it from where it came") {
+  auto fail = [&](size_t offset, const Twine &what,
+                  StringRef remedy = "correct the file there, or restore it from where it came") {
     LineCol at = lineColOf(text, offset);
     return diags.error(fileName + ":" + Twine(at.line) + ":" + Twine(at.col), what, remedy);
   };

@@ -37,7 +37,8 @@ std::vector<std::string> flagrelease::nearest(StringRef word, ArrayRef<StringRef
       continue;
     near.push_back({distance, near.size(), candidate});
   }
-  llvm::sort(near, [](const Scored &a, const Scored &b) { return std::tie(a.distance, a.order) < std::tie(b.distance, b.order); });
+  llvm::sort(near,
+             [](const Scored &a, const Scored &b) { return std::tie(a.distance, a.order) < std::tie(b.distance, b.order); });
   std::vector<std::string> names;
   for (const Scored &scored : near) {
     if (names.size() == max)

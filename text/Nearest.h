@@ -9,8 +9,8 @@
 
 namespace flagrelease {
 
-/// At most `max` candidates by edit distance without case (at most 2, or 40 % of the longer name, and less than all of it), nearest first, equal
-/// distances in the order given. A candidate that contains the word, or is contained in it, counts as near.
+/// At most `max` candidates by edit distance without case (at most 2, or 40 % of the longer name, and less than all of it),
+/// nearest first, equal distances in the order given. A candidate that contains the word, or is contained in it, counts as near.
 std::vector<std::string> nearest(llvm::StringRef word, llvm::ArrayRef<llvm::StringRef> candidates, size_t max = 3);
 std::vector<std::string> nearest(llvm::StringRef word, llvm::ArrayRef<std::string> candidates, size_t max = 3);
 

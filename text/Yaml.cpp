@@ -111,7 +111,8 @@ public:
       checkPlain(mark, value);
     add(std::move(node));
   }
-  void OnSequenceStart(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     begin(Kind::Sequence, mark, tag, anchor);
   }
   void OnSequenceEnd() override { end(); }

@@ -1,8 +1,8 @@
 // The one YAML reader of the project: a small, strict subset of YAML 1.2 for files that people write.
 //
 // Refused with `file:line:col`: duplicate keys, anchors, aliases, tags, merge keys, keys that are not plain scalars, several
-// documents, directives, and unquoted YAML 1.1 booleans (yes, no, on, off, and True or FALSE in other than lower case), which other
-// readers take for booleans. Scalars stay text: what a scalar means is decided by who reads it.
+// documents, directives, and unquoted YAML 1.1 booleans (yes, no, on, off, and True or FALSE in other than lower case), which
+// other readers take for booleans. Scalars stay text: what a scalar means is decided by who reads it.
 #pragma once
 
 #include "text/Diagnostics.h"
@@ -24,11 +24,11 @@ struct Entry;
 
 struct Node {
   Kind kind = Kind::Scalar;
-  std::string text;            ///< of a scalar; "null" for null, ~ and nothing
-  bool quoted = false;         ///< a quoted or block scalar: never null, a number or a boolean
-  Place place;                 ///< of the first character (of the quote, of a quoted scalar)
-  std::vector<Entry> entries;  ///< of a mapping, in the order of the file
-  std::vector<Node> items;     ///< of a sequence
+  std::string text;           ///< of a scalar; "null" for null, ~ and nothing
+  bool quoted = false;        ///< a quoted or block scalar: never null, a number or a boolean
+  Place place;                ///< of the first character (of the quote, of a quoted scalar)
+  std::vector<Entry> entries; ///< of a mapping, in the order of the file
+  std::vector<Node> items;    ///< of a sequence
 
   bool isScalar() const { return kind == Kind::Scalar; }
   bool isSequence() const { return kind == Kind::Sequence; }

@@ -16,8 +16,8 @@ int64_t largest(const HostTensor &logits, int64_t row, int64_t column) {
 } // namespace
 
 FailureOr<std::vector<std::vector<int64_t>>> flagrelease::generateGreedy(Device &device, const LoadedModel &model,
-                                                                         const std::vector<std::vector<int64_t>> &rows, int64_t steps,
-                                                                         Diagnostics &diags) {
+                                                                         const std::vector<std::vector<int64_t>> &rows,
+                                                                         int64_t steps, Diagnostics &diags) {
   FailureOr<Signature> signature = readSignature(model, diags);
   if (failed(signature))
     return failure();
@@ -33,7 +33,8 @@ FailureOr<std::vector<std::vector<int64_t>>> flagrelease::generateGreedy(Device 
         return failure();
       auto logits = answer->find("logits");
       if (logits == answer->end() || logits->second.shape.size() != 3)
-        return diags.error("logits", "the artefact gives no logits for each token: it writes no text", "use a causal_lm artefact");
+        return diags.error("logits", "the artefact gives no logits for each token: it writes no text",
+                           "use a causal_lm artefact");
       int64_t id = largest(logits->second, 0, std::min(column, logits->second.shape[1] - 1));
       written[r].push_back(id);
       ids.push_back(id);

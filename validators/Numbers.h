@@ -37,7 +37,7 @@ struct NumbersRequest {
   std::string scheme = "source";             ///< as Gate::tolerance takes it
   std::string task = "causal_lm";
   int64_t vocabulary = 0;
-  int64_t maxLength = 0; ///< positions of the model; 0: unlimited
+  int64_t maxLength = 0;            ///< positions of the model; 0: unlimited
   int64_t layers = 0, features = 0; ///< of the model, as Tolerance::nmseFor takes them; 0: unknown
   std::optional<int64_t> padId = std::nullopt;
   bool lengthDependent = false;                       ///< dynamic or longrope: cached and uncached runs differ
@@ -57,7 +57,7 @@ struct Comparison {
   bool judged = false; ///< the gate has a tolerance for this
   bool inside = true;
   std::optional<double> nmseBound; ///< by which it was judged; the tolerance has the others
-  std::string exceeded; ///< "nmse 3.1e-04 > 1e-09": every bound that is broken
+  std::string exceeded;            ///< "nmse 3.1e-04 > 1e-09": every bound that is broken
 };
 
 struct TapDistance {

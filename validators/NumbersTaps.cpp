@@ -91,8 +91,8 @@ void runTaps(const NumbersRequest &request, const Signature &shipped, const Vali
     for (const TapDistance &tap : result.taps)
       if (tap.caseName == failing->name && tap.phase == phase && !tap.inside && !result.firstDivergence)
         result.firstDivergence = Divergence{tap.name, std::nullopt, finite(tap.distance.nmse), tap.caseName, tap.phase};
-  // Every tap is inside although the output is not: small errors add up. The first that has a good part of its bound, which rounding
-  // does not have, is where it begins.
+  // Every tap is inside although the output is not: small errors add up. The first that has a good part of its bound, which
+  // rounding does not have, is where it begins.
   for (const char *phase : {"prefill", "decode"})
     for (const TapDistance &tap : result.taps)
       if (tap.caseName == failing->name && tap.phase == phase && tap.part > kSuspicious && !result.firstDivergence)

@@ -49,6 +49,7 @@ struct OutputFolder::Impl {
   LogicalResult startAnew(const Fingerprint &fingerprint, Diagnostics &diags);
   LogicalResult removeOwnFiles(Diagnostics &diags);
   std::vector<std::string> foreignFiles() const;
+  LogicalResult refuseForeignFiles(Diagnostics &diags) const;
 };
 
 namespace {
@@ -124,11 +125,15 @@ LogicalResult OutputFolder::Impl::removeOwnFiles(Diagnostics &diags) {
   return success();
 }
 
-LogicalResult OutputFolder::Impl::startAnew(const Fingerprint &fingerprint, Diagnostics &diags) {
+LogicalResult OutputFolder::Impl::refuseForeignFiles(Diagnostics &diags) const {
   std::vector<std::string> foreign = foreignFiles();
   if (!foreign.empty())
     return diags.error("--out " + root, "has files that this tool did not write, where it would write: " + listed(foreign),
                        "move them away, or choose another --out; --force does not remove them");
+  return success();
+}
+
+LogicalResult OutputFolder::Impl::startAnew(const Fingerprint &fingerprint, Diagnostics &diags) {
   std::error_code ignored;
   fs::remove_all(at(".flagrelease/work"), ignored);
   json::Object run, fact;
@@ -191,9 +196,9 @@ FailureOr<std::unique_ptr<OutputFolder>> OutputFolder::open(const OutputOptions 
       impl.facts.addManifest(impl.root);
       impl.facts.addRecords(impl.root);
     }
-    if (!impl.facts.ownFiles().empty() && failed(impl.removeOwnFiles(diags)))
-      return failure();
-    if (failed(impl.startAnew(fingerprint, diags))) {
+    // Before anything goes: a refusal leaves the old artefact as it was.
+    if (failed(impl.refuseForeignFiles(diags)) || (!impl.facts.ownFiles().empty() && failed(impl.removeOwnFiles(diags))) ||
+        failed(impl.startAnew(fingerprint, diags))) {
       if (fresh && !hadState) { // leave nothing behind in a folder that is not ours
         ::unlink(impl.at(".flagrelease/lock").c_str());
         ::rmdir(impl.at(".flagrelease").c_str());

@@ -197,7 +197,7 @@ bool tryLink(const PlaceRequest &request, const std::string &work, Diagnostics &
 bool tryReflink(const PlaceRequest &request, int target) {
   if (isWhole(request))
     return ::ioctl(target, FICLONE, request.source->fd()) == 0;
-  struct file_clone_range range {};
+  struct file_clone_range range{};
   range.src_fd = request.source->fd();
   range.src_offset = request.range.offset;
   range.src_length = request.range.bytes;

@@ -60,7 +60,7 @@ std::vector<std::string> cgroupFolders() {
 
 void StopFlag::onSignals(StopFlag &flag) {
   signalled.store(&flag);
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = flagreleaseOnStopSignal;
   sigemptyset(&action.sa_mask); // no SA_RESTART: a blocking wait returns and sees the flag
   for (int number : {SIGTERM, SIGINT, SIGHUP})

@@ -79,7 +79,8 @@ LogicalResult normaliseRopeMapping(Object &rope, const Object &config, StringRef
       return diags.error(where(key + "." + number), "is a " + value->kindName() + ", not a number", "correct config.json");
   for (StringRef number : {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "rope_theta"})
     if (const Value *value = nonNull(rope, number); value && !(value->number() > 0 && std::isfinite(value->number())))
-      return diags.error(where(key + "." + number), "is " + json::toText(*value) + ", and must be above 0", "correct config.json");
+      return diags.error(where(key + "." + number), "is " + json::toText(*value) + ", and must be above 0",
+                         "correct config.json");
   // A top-level key overrides the one in the mapping: phi3 keeps the pretrained length there.
   if (const Value *top = nonNull(config, "original_max_position_embeddings"))
     rope.set("original_max_position_embeddings", *top);
@@ -179,7 +180,8 @@ void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &
 
   for (StringRef key : assumeInert) {
     if (known.count(key.str()))
-      (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model", "leave it out");
+      (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model",
+                        "leave it out");
     else if (!config.raw.find(key.split('.').first))
       (void)diags.error("--assume-inert " + key, "config.json has no such key", "leave it out");
   }

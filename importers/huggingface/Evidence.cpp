@@ -95,7 +95,8 @@ std::vector<std::string> flagrelease::optionsOf(const Imported &imported) {
   ModuleOp module = *imported.module;
   std::map<std::string, int> readers; // of params that linear ops and embeddings share
   module.walk([&](Operation *op) {
-    if (isa<func::FuncOp, func::ReturnOp, ModuleOp>(op) || op->getParentOfType<fr::ParamOp>() || isa<fr::ParamOp, fr::WeightsOp, fr::WeightOp>(op))
+    if (isa<func::FuncOp, func::ReturnOp, ModuleOp>(op) || op->getParentOfType<fr::ParamOp>() ||
+        isa<fr::ParamOp, fr::WeightsOp, fr::WeightOp>(op))
       return;
     options.add("op=" + op->getName().stripDialect());
     if (auto table = dyn_cast<fr::RopeTableOp>(op))
@@ -156,7 +157,8 @@ FailureOr<Evidence> flagrelease::readEvidence(const std::string &path, Diagnosti
   if (failed(root))
     return failure();
   auto wrong = [&](StringRef where) -> FailureOr<Evidence> {
-    return diags.error(path, "'" + where + "' is not a list of names of fixtures", "run the test importers_golden_test with FLAGRELEASE_UPDATE=1");
+    return diags.error(path, "'" + where + "' is not a list of names of fixtures",
+                       "run the test importers_golden_test with FLAGRELEASE_UPDATE=1");
   };
   if (!root->isObject())
     return wrong("$");
@@ -172,8 +174,8 @@ FailureOr<Evidence> flagrelease::readEvidence(const std::string &path, Diagnosti
   return evidence;
 }
 
-FailureOr<std::vector<std::string>> flagrelease::unprovenOptions(const std::vector<std::string> &options, llvm::ArrayRef<RecipeText> recipe,
-                                                                 Diagnostics &diags) {
+FailureOr<std::vector<std::string>> flagrelease::unprovenOptions(const std::vector<std::string> &options,
+                                                                 llvm::ArrayRef<RecipeText> recipe, Diagnostics &diags) {
   std::set<std::string> folders;
   for (const RecipeText &text : recipe)
     folders.insert(llvm::sys::path::parent_path(text.path).str());

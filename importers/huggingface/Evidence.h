@@ -1,6 +1,6 @@
-// What evidence a migration rests on (DESIGN section 4): reference and artefact come from the same recipe, so a wrong recipe agrees
-// with itself. The tests compare fixtures with transformers; every option value that one of them has exercised is proven, and is
-// listed in recipes/models/_evidence.json.
+// What evidence a migration rests on (DESIGN section 4): reference and artefact come from the same recipe, so a wrong recipe
+// agrees with itself. The tests compare fixtures with transformers; every option value that one of them has exercised is proven,
+// and is listed in recipes/models/_evidence.json.
 #pragma once
 
 #include "ir/Fr.h"
@@ -26,8 +26,8 @@ using Evidence = std::map<std::string, std::vector<std::string>>;
 std::string evidenceText(const Evidence &evidence);
 FailureOr<Evidence> readEvidence(const std::string &path, Diagnostics &diags);
 
-/// Those of `options` that nothing proves. Evidence lies beside the recipes it is about: recipes of a user's folder have what that
-/// folder has, and a recipe made of files of two folders has none.
+/// Those of `options` that nothing proves. Evidence lies beside the recipes it is about: recipes of a user's folder have what
+/// that folder has, and a recipe made of files of two folders has none.
 FailureOr<std::vector<std::string>> unprovenOptions(const std::vector<std::string> &options, llvm::ArrayRef<RecipeText> recipe,
                                                     Diagnostics &diags);
 

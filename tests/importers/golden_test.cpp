@@ -188,8 +188,8 @@ TEST_CASE("fixtures on the reference") {
       if (golden->outputs.front() == "logits" && opened->imported.task == "causal_lm" && !opened->imported.lengthDependent) {
         const HostTensor &ids = golden->tensors.at("input_ids"), &logits = golden->tensors.at("logits");
         for (int64_t from = 0, count = 19; from < ids.shape[1]; from += count, count = 1) {
-          FailureOr<NamedTensors> step =
-              opened->model->run({{"input_ids", columns(ids, from, count)}}, {.taps = false, .keepState = from > 0, .stop = {}}, diags);
+          FailureOr<NamedTensors> step = opened->model->run({{"input_ids", columns(ids, from, count)}},
+                                                            {.taps = false, .keepState = from > 0, .stop = {}}, diags);
           REQUIRE(succeeded(step));
           double error = nmse(step->at("logits"), columns(logits, from, count));
           INFO("column " << from << ": nmse " << error);
@@ -202,7 +202,8 @@ TEST_CASE("fixtures on the reference") {
         REQUIRE(succeeded(padded));
         ReferenceText text(*opened->model, opened->imported.hidden);
         int paddedCompared = 0;
-        for (const std::string &problem : comparePadded(*golden, *padded, opened->imported.lengthDependent, text, paddedCompared)) {
+        for (const std::string &problem :
+             comparePadded(*golden, *padded, opened->imported.lengthDependent, text, paddedCompared)) {
           FAIL_CHECK(problem);
           right = false;
         }

@@ -12,10 +12,11 @@ struct Config {
   Scope scope;
   Config() {
     Diagnostics diags;
-    auto values = json::parse(R"({"hidden_size": 4096, "num_attention_heads": 32, "head_dim": null, "eps": 1e-6, "flag": true, "off": false,
+    auto values =
+        json::parse(R"({"hidden_size": 4096, "num_attention_heads": 32, "head_dim": null, "eps": 1e-6, "flag": true, "off": false,
       "list": [3, 1, 2, 1], "types": ["a", "b", "a"], "name": "silu", "rope_scaling": {"type": "yarn", "factor": 4.0}, "none": null,
       "big": 9223372036854775807, "least": -9223372036854775807, "i": 1, "inf": Infinity, "nested": {"a": {"b": [10, 20]}}})",
-                              "config.json", diags);
+                    "config.json", diags);
     REQUIRE(succeeded(values));
     scope.bindAll(values->object());
   }
@@ -273,8 +274,8 @@ TEST_CASE("scope: lets are lazy, see their own outer name, and find circles", "[
   auto ask = [&](const Scope &scope, StringRef text) { return Expr::parse(text, base(), diags)->eval(scope, diags); };
 
   Scope lets(&config.scope);
-  lets.bindLets({let("head_dim", "head_dim ?? hidden_size // num_attention_heads"), let("broken", "missing + 1"), let("width", "head_dim * 2"),
-                 let("maybe", "missing")});
+  lets.bindLets({let("head_dim", "head_dim ?? hidden_size // num_attention_heads"), let("broken", "missing + 1"),
+                 let("width", "head_dim * 2"), let("maybe", "missing")});
   CHECK(ask(lets, "width")->integer() == 256);
   CHECK(ask(lets, "maybe ?? 3")->integer() == 3);
   REQUIRE_FALSE(diags.hasErrors()); // `broken` was not asked for

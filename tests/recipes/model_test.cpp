@@ -19,12 +19,19 @@ const ParamSchema kRope[] = {{"theta", ParamType::Number, true}};
 const ParamSchema kRopeLater[] = {{"theta", ParamType::Number, true}, {"when", ParamType::Bool}};
 const ParamSchema kItem[] = {{"item", ParamType::Int}};
 const ParamSchema kMixParams[] = {
-    {"weight", ParamType::Tensor, true}, {"act", ParamType::Enum, false, kActs},        {"bias", ParamType::Bool, false, {}, kBias},
-    {"rope", ParamType::Mapping, false, {}, kRope}, {"heads", ParamType::Int},          {"exact", ParamType::Flag},
-    {"sizes", ParamType::List, false, {}, kItem},   {"memory", ParamType::Value},       {"keep", ParamType::Bind},
+    {"weight", ParamType::Tensor, true},
+    {"act", ParamType::Enum, false, kActs},
+    {"bias", ParamType::Bool, false, {}, kBias},
+    {"rope", ParamType::Mapping, false, {}, kRope},
+    {"heads", ParamType::Int},
+    {"exact", ParamType::Flag},
+    {"sizes", ParamType::List, false, {}, kItem},
+    {"memory", ParamType::Value},
+    {"keep", ParamType::Bind},
     {"mode", ParamType::String},
 };
-const ParamSchema kMixLater[] = {{"weight", ParamType::Tensor, true}, {"scale", ParamType::Number}, {"rope", ParamType::Mapping, false, {}, kRopeLater}};
+const ParamSchema kMixLater[] = {
+    {"weight", ParamType::Tensor, true}, {"scale", ParamType::Number}, {"rope", ParamType::Mapping, false, {}, kRopeLater}};
 const StepSchema kSteps[] = {{"norm", kNormParams}, {"mix", kMixParams}, {"head", kNormParams}};
 const StepSchema kLater[] = {{"mix", kMixLater}, {"mamba", kNormParams}};
 const StepGrammar kGrammar = {kSteps, kLater};
@@ -88,11 +95,13 @@ TEST_CASE("model recipe: mistakes, with line and column", "[recipes]") {
       {graph("  - {}\n"), {"r.yaml:4:5: a step without a kind"}},
       {graph("  - norm: {weight: w, eps: 1}\n    head: {}\n"), {"r.yaml:5:5: a step has one kind, found 'norm' and 'head'"}},
       {graph("  - norn: {}\n"), {"r.yaml:4:5: unknown kind of step 'norn', nearest known: norm"}},
-      {graph("  - norm: {weight: w, eps: 1, wieght: 2}\n"), {"r.yaml:4:31: 'norm' has no parameter 'wieght', nearest known: weight"}},
+      {graph("  - norm: {weight: w, eps: 1, wieght: 2}\n"),
+       {"r.yaml:4:31: 'norm' has no parameter 'wieght', nearest known: weight"}},
       {graph("  - norm: {weight: w}\n  - head: {}\n"),
        {"r.yaml:4:5: 'norm' lacks 'eps'", "r.yaml:5:5: 'head' lacks 'weight'", "r.yaml:5:5: 'head' lacks 'eps'"}},
       {graph("  - norm: 3\n"),
-       {"r.yaml:4:11: the parameters of a step are a mapping, found a scalar", "r.yaml:4:5: 'norm' lacks 'weight'", "r.yaml:4:5: 'norm' lacks 'eps'"}},
+       {"r.yaml:4:11: the parameters of a step are a mapping, found a scalar", "r.yaml:4:5: 'norm' lacks 'weight'",
+        "r.yaml:4:5: 'norm' lacks 'eps'"}},
       {graph("  - norm: {weight: w, eps: 1 +}\n"), {"r.yaml:4:31: in expression: expected a value, found the end"}},
       {graph("  - norm: {weight: \"w.{i\", eps: 1}\n"), {"r.yaml:4:23: '{' is not closed in a name"}},
       {graph("  - mix: {weight: w, act: sliu}\n"), {"r.yaml:4:27: 'act' is one of silu, gelu; got 'sliu', nearest known: silu"}},
@@ -101,17 +110,22 @@ TEST_CASE("model recipe: mistakes, with line and column", "[recipes]") {
       {graph("  - mix: {weight: w, exact: yes}\n"), {"r.yaml:4:29: 'yes' is a boolean in YAML 1.1 and text in YAML 1.2"}},
       {graph("  - mix: {weight: w, rope: theta}\n"), {"r.yaml:4:28: 'rope' is a mapping, found a scalar"}},
       {graph("  - mix: {weight: w, rope: {}}\n"), {"r.yaml:4:28: 'rope' lacks 'theta'"}},
-      {graph("  - mix: {weight: w, rope: {theta: 1, tehta: 2}}\n"), {"r.yaml:4:39: 'rope' has no key 'tehta', nearest known: theta"}},
+      {graph("  - mix: {weight: w, rope: {theta: 1, tehta: 2}}\n"),
+       {"r.yaml:4:39: 'rope' has no key 'tehta', nearest known: theta"}},
       {graph("  - mix: {weight: w, bias: {x: true}}\n"), {"r.yaml:4:29: 'bias' has no key 'x'"}},
       {graph("  - mix: {weight: null}\n"), {"r.yaml:4:19: expected a name, found null"}},
-      {graph("  - norm: {id: a b, weight: w, eps: 1}\n"), {"r.yaml:4:16: an id is a word of letters, digits, '_' and '-', and not 'stream'"}},
-      {graph("  - norm: {id: a, weight: w, eps: 1}\n  - head: {id: a, weight: w, eps: 1}\n"), {"r.yaml:5:5: a second step with id 'a' in this list"}},
+      {graph("  - norm: {id: a b, weight: w, eps: 1}\n"),
+       {"r.yaml:4:16: an id is a word of letters, digits, '_' and '-', and not 'stream'"}},
+      {graph("  - norm: {id: a, weight: w, eps: 1}\n  - head: {id: a, weight: w, eps: 1}\n"),
+       {"r.yaml:5:5: a second step with id 'a' in this list"}},
       {graph("  - norm: {weight: w, eps: 1}\n    do: []\n"), {"r.yaml:5:5: 'norm' takes no `do:`"}},
       {graph("  - residual: {}\n"), {"r.yaml:4:5: 'residual' lacks its steps"}},
       {graph("  - repeat: {index: i}\n    do: []\n"), {"r.yaml:4:5: 'repeat' takes one of `times` and `over`"}},
       {graph("  - repeat: {times: 2, index: a-b}\n    do: []\n"), {"r.yaml:4:31: an index is a name of letters, digits and '_'"}},
-      {graph("  - parallel: {join: add, branches: [[]]}\n"), {"r.yaml:4:5: 'parallel' lacks `branches`: two lists of steps or more"}},
-      {graph("  - parallel: {join: sum, branches: [[], []]}\n"), {"r.yaml:4:22: 'join' is one of add, mul, concat; got 'sum', nearest known: mul"}},
+      {graph("  - parallel: {join: add, branches: [[]]}\n"),
+       {"r.yaml:4:5: 'parallel' lacks `branches`: two lists of steps or more"}},
+      {graph("  - parallel: {join: sum, branches: [[], []]}\n"),
+       {"r.yaml:4:22: 'join' is one of add, mul, concat; got 'sum', nearest known: mul"}},
       {graph("  - choose: {by: x}\n"), {"r.yaml:4:5: 'choose' lacks `cases`"}},
       {graph("  - scope: {let: {a-b: 1}}\n    do: []\n"), {"r.yaml:4:19: 'a-b' cannot be a name in expressions"}},
       {graph("  - mix: {weight: w, memory: encodr}\n"), {"r.yaml:4:30: 'memory': no value 'encodr' here"}},
@@ -119,29 +133,37 @@ TEST_CASE("model recipe: mistakes, with line and column", "[recipes]") {
       {graph("  - residual: {id: a}\n    do: [{norm: {id: inner, weight: w, eps: 1}}]\n  - mix: {in: inner, weight: w}\n"),
        {"r.yaml:6:15: `in`: no value 'inner' here"}},
       {graph("  - call: {graph: g}\n"), {"r.yaml:4:19: no graph 'g'"}},
-      {graph("  - call: {graph: g}\n") + "graphs: {g: {in: [a, b], do: []}}\n", {"r.yaml:4:5: graph 'g' takes 2 values, `in` gives 1"}},
+      {graph("  - call: {graph: g}\n") + "graphs: {g: {in: [a, b], do: []}}\n",
+       {"r.yaml:4:5: graph 'g' takes 2 values, `in` gives 1"}},
       {graph("  - call: {graph: g}\n") + "graphs: {g: {do: [{call: {graph: h}}]}, h: {do: [{call: {graph: g}}]}}\n",
        {"r.yaml:5:10: the graph 'g' calls itself"}},
       {graph("  - pop: {out: skip}\n"), {"r.yaml:4:5: nothing is pushed on the stack ''"}},
-      {graph("  - norm: {weight: w, eps: 1}\n") + "hidden: [norn]\n", {"r.yaml:5:9: `hidden` names no step of the graph: 'norn'"}},
+      {graph("  - norm: {weight: w, eps: 1}\n") + "hidden: [norn]\n",
+       {"r.yaml:5:9: `hidden` names no step of the graph: 'norn'"}},
       {graph("  []\n") + "tasks: {lm: {do: []}}\n", {"r.yaml:5:9: the task 'lm' lacks `outputs:`"}},
       {graph("  []\n") + "tasks: {lm: {outputs: {logits: hed}}}\n", {"r.yaml:5:9: output 'logits': no value 'hed' here"}},
-      {graph("  []\n") + "tasks: {lm: {macth: [], outputs: {logits: stream}}}\n", {"r.yaml:5:14: unknown key 'macth' of a task, nearest known: match"}},
+      {graph("  []\n") + "tasks: {lm: {macth: [], outputs: {logits: stream}}}\n",
+       {"r.yaml:5:14: unknown key 'macth' of a task, nearest known: match"}},
       {graph("  []\n") + "rename: {\"(\": a}\n", {"r.yaml:5:10: not a regular expression: parentheses not balanced"}},
       {graph("  []\n") + "ignore: {\"*.x\": ~}\n", {"r.yaml:5:17: why '*.x'?"}},
       {graph("  []\n") + "split: [{from: a, rows: q k}]\n", {"r.yaml:5:9: a split needs from, rows and into"}},
-      {graph("  []\n") + "defaults: {class: X, override: {a: {value: 1}}}\n", {"r.yaml:5:36: an override is {value: expression, reason: text}"}},
+      {graph("  []\n") + "defaults: {class: X, override: {a: {value: 1}}}\n",
+       {"r.yaml:5:36: an override is {value: expression, reason: text}"}},
       {graph("  []\n") + "inputs: {x: {dtype: fp8, dims: [B]}}\n", {"r.yaml:5:21: 'fp8' is no type of an input"}},
       {"recipe: 1\nlike: nothing\nmatch: [{architectures: [A]}]\n", {"r.yaml:2:7: no model recipe 'nothing'"}},
       {"recipe: 1\nlike: r\nmatch: [{architectures: [A]}]\n", {"r.yaml:2:7: `like` runs in a circle: r -> r"}},
-      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norn: {eps: 2}}\n", {"r.yaml:5:9: the path 'norn' matches no step at 'norn', nearest known: norm"}},
+      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norn: {eps: 2}}\n",
+       {"r.yaml:5:9: the path 'norn' matches no step at 'norn', nearest known: norm"}},
       {graph("  - norm: {weight: w, eps: 1}\n  - norm: {weight: v, eps: 1}\n") + "patch: {norm: {eps: 2}}\n",
        {"r.yaml:6:9: the path 'norm' matches 2 steps at 'norm'"}},
-      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norm/x: {eps: 2}}\n", {"r.yaml:5:9: the step 'norm' has no steps under 'x'"}},
-      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norm: {$remove: true}}\n", {"r.yaml:5:16: unknown patch action '$remove'"}},
+      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norm/x: {eps: 2}}\n",
+       {"r.yaml:5:9: the step 'norm' has no steps under 'x'"}},
+      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norm: {$remove: true}}\n",
+       {"r.yaml:5:16: unknown patch action '$remove'"}},
       {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {norm: {$delete: true, eps: 1}}\n",
        {"r.yaml:5:31: a patch that replaces or deletes a step cannot also change its keys"}},
-      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {tasks.lm/head: {eps: 2}}\n", {"r.yaml:5:9: the recipe has no steps in 'tasks.lm'"}},
+      {graph("  - norm: {weight: w, eps: 1}\n") + "patch: {tasks.lm/head: {eps: 2}}\n",
+       {"r.yaml:5:9: the recipe has no steps in 'tasks.lm'"}},
   };
   for (const Row &row : rows) {
     CAPTURE(row.text);
@@ -161,10 +183,12 @@ TEST_CASE("model recipe: like runs in a circle, or too deep", "[recipes]") {
 }
 
 TEST_CASE("model recipe: sections of a parent", "[recipes]") {
-  Files files = {{"r", "recipe: 1\nlike: base\nmatch: [{architectures: [B]}]\nlet: {a: 10, gone: ~}\nignore: {\"*.y\": two}\nprefix: [m.]\n"
-                       "rename: {\"^x\": y}\ntasks: {lm: {outputs: {scores: stream}}}\n"},
-                 {"base", "recipe: 1\nmatch: [{architectures: [A]}]\nlet: {a: 1, b: 2, gone: 3}\nprefix: [\"\"]\ngraph: []\nignore: {\"*.x\": one}\n"
-                          "rename: {\"^a\": b, \"^x\": z}\ntasks: {lm: {match: {architectures: '*LM'}, outputs: {logits: stream}}}\n"}};
+  Files files = {
+      {"r", "recipe: 1\nlike: base\nmatch: [{architectures: [B]}]\nlet: {a: 10, gone: ~}\nignore: {\"*.y\": two}\nprefix: [m.]\n"
+            "rename: {\"^x\": y}\ntasks: {lm: {outputs: {scores: stream}}}\n"},
+      {"base",
+       "recipe: 1\nmatch: [{architectures: [A]}]\nlet: {a: 1, b: 2, gone: 3}\nprefix: [\"\"]\ngraph: []\nignore: {\"*.x\": one}\n"
+       "rename: {\"^a\": b, \"^x\": z}\ntasks: {lm: {match: {architectures: '*LM'}, outputs: {logits: stream}}}\n"}};
   ModelRecipe recipe = good(files);
   REQUIRE(recipe.match.size() == 1);
   CHECK(recipe.match[0].keys[0].second == std::vector<std::string>{"B"}); // never inherited
@@ -182,15 +206,16 @@ TEST_CASE("model recipe: sections of a parent", "[recipes]") {
 }
 
 TEST_CASE("model recipe: patches", "[recipes]") {
-  std::string base = graph("  - norm: {weight: w, eps: 1}\n"
-                           "  - repeat: {id: layers, times: 2, index: i}\n"
-                           "    do:\n"
-                           "      - residual: {id: attn}\n"
-                           "        do:\n"
-                           "          - mix: {weight: x, bias: true, rope: {theta: 1}}\n"
-                           "      - parallel: {join: add, branches: [[{norm: {weight: a, eps: 1}}], [{norm: {weight: b, eps: 1}}]]}\n"
-                           "      - choose: {by: i, cases: {0: [{norm: {weight: c, eps: 1}}], else: []}}\n") +
-                     "tasks: {lm: {do: [{head: {weight: h, eps: 1}}], outputs: {logits: head}}}\n";
+  std::string base =
+      graph("  - norm: {weight: w, eps: 1}\n"
+            "  - repeat: {id: layers, times: 2, index: i}\n"
+            "    do:\n"
+            "      - residual: {id: attn}\n"
+            "        do:\n"
+            "          - mix: {weight: x, bias: true, rope: {theta: 1}}\n"
+            "      - parallel: {join: add, branches: [[{norm: {weight: a, eps: 1}}], [{norm: {weight: b, eps: 1}}]]}\n"
+            "      - choose: {by: i, cases: {0: [{norm: {weight: c, eps: 1}}], else: []}}\n") +
+      "tasks: {lm: {do: [{head: {weight: h, eps: 1}}], outputs: {logits: head}}}\n";
   Files files = {{"base", base},
                  {"r", "recipe: 1\nlike: base\nmatch: [{architectures: [B]}]\npatch:\n"
                        "  layers: {times: 3}\n"
@@ -237,7 +262,8 @@ TEST_CASE("model recipe: what is not built is said, not refused", "[recipes]") {
 }
 
 TEST_CASE("model recipe: parameters evaluate by their type", "[recipes]") {
-  ModelRecipe recipe = good({{"r", graph("  - mix: {weight: \"a.{n}\", act: =name, heads: n + 1, bias: {q: true, o: n > 9}, sizes: [n, 2], rope: {theta: none}, exact: true, mode: fast}\n"
+  ModelRecipe recipe = good({{"r", graph("  - mix: {weight: \"a.{n}\", act: =name, heads: n + 1, bias: {q: true, o: n > 9}, "
+                                         "sizes: [n, 2], rope: {theta: none}, exact: true, mode: fast}\n"
                                          "  - mix: {id: second, weight: w, act: silu, heads: missing, bias: flag, sizes: list}\n"
                                          "  - mix: {id: third, weight: w, act: =odd, heads: n / 2, bias: n}\n")}});
   Scope scope;
@@ -271,22 +297,29 @@ TEST_CASE("model recipe: parameters evaluate by their type", "[recipes]") {
 }
 
 TEST_CASE("model recipe: which config keys it knows", "[recipes]") {
-  ModelRecipe recipe = good({{"r", kHead + "let: {head_dim: \"head_dim ?? h // n\", used: head_dim}\n"
-                                           "graph:\n"
-                                           "  - repeat: {times: layers, index: i, at: \"l.{i}\", let: {local: window * i}}\n"
-                                           "    do:\n"
-                                           "      - mix: {weight: \"w.{kind[i]}\", act: =act, heads: local, rope: {theta: rope.theta}, when: used > 1}\n"
-                                           "  - call: {graph: g, with: {arg: outer}}\n"
-                                           "graphs: {g: {do: [{norm: {weight: \"w.{arg}\", eps: eps}}]}}\n"
-                                           "tasks: {t: {options: {good: {default: good_id}}, do: [{norm: {weight: a, eps: good + i}}], outputs: {o: norm}}}\n"}});
-  CHECK(recipe.configKeys() ==
-        std::set<std::string>{"act", "eps", "good_id", "h", "head_dim", "i", "kind", "layers", "n", "outer", "rope.theta", "window"});
+  ModelRecipe recipe = good(
+      {{"r", kHead +
+                 "let: {head_dim: \"head_dim ?? h // n\", used: head_dim}\n"
+                 "graph:\n"
+                 "  - repeat: {times: layers, index: i, at: \"l.{i}\", let: {local: window * i}}\n"
+                 "    do:\n"
+                 "      - mix: {weight: \"w.{kind[i]}\", act: =act, heads: local, rope: {theta: rope.theta}, when: used > 1}\n"
+                 "  - call: {graph: g, with: {arg: outer}}\n"
+                 "graphs: {g: {do: [{norm: {weight: \"w.{arg}\", eps: eps}}]}}\n"
+                 "tasks: {t: {options: {good: {default: good_id}}, do: [{norm: {weight: a, eps: good + i}}], outputs: {o: "
+                 "norm}}}\n"}});
+  CHECK(recipe.configKeys() == std::set<std::string>{"act", "eps", "good_id", "h", "head_dim", "i", "kind", "layers", "n",
+                                                     "outer", "rope.theta", "window"});
 }
 
 TEST_CASE("match: keys, lists, dotted paths and globs", "[recipes]") {
   Diagnostics diags;
-  auto config = json::parse(R"({"architectures": ["AForCausalLM"], "model_type": "a", "n": 3, "flag": true, "text_config": {"model_type": "b"}})", "c", diags);
-  auto entry = [](StringRef key, std::vector<std::string> values) { return MatchEntry{{{key.str(), std::move(values)}}, Place()}; };
+  auto config = json::parse(
+      R"({"architectures": ["AForCausalLM"], "model_type": "a", "n": 3, "flag": true, "text_config": {"model_type": "b"}})", "c",
+      diags);
+  auto entry = [](StringRef key, std::vector<std::string> values) {
+    return MatchEntry{{{key.str(), std::move(values)}}, Place()};
+  };
   const json::Object &object = config->object();
   CHECK(matches(entry("architectures", {"X", "AForCausalLM"}), object));
   CHECK_FALSE(matches(entry("architectures", {"A*"}), object));
@@ -319,7 +352,8 @@ TEST_CASE("recipe set: the user's folder wins, ties are refused, unknown names g
   folder.write("a/models/twin.yaml", recipe("[{architectures: [TwoForCausalLM], twin: true}]"));
   folder.write("a/models/bad.yaml", "recipe: 1\nmatch: [\n");
   folder.write("a/models/_inert.yaml", "recipe: 1\ng: {reason: r, keys: [x, \"y_*\"]}\n");
-  folder.write("a/models/_defaults.json", R"({"C": {"defaults": {"a": 1}, "attribute_map": {"hidden_size": "n_embd"}, "default_theta": 5e5}})");
+  folder.write("a/models/_defaults.json",
+               R"({"C": {"defaults": {"a": 1}, "attribute_map": {"hidden_size": "n_embd"}, "default_theta": 5e5}})");
   folder.write("b/models/one.yaml", recipe("[{architectures: [OneForCausalLM]}]"));
   Diagnostics diags;
   auto set = RecipeSet::load((folder.path / "a").string(), (folder.path / "b").string(), kGrammar, diags);
@@ -393,7 +427,7 @@ TEST_CASE("recipe set: qwen3 over llama", "[recipes]") {
   REQUIRE(attention.kind == "attention");
   CHECK(attention.find("qk_norm")->find("q")->nameTemplate->text() == "self_attn.q_norm");
   CHECK(attention.find("q")->nameTemplate->text() == "self_attn.q_proj"); // inherited
-  CHECK_FALSE(attention.find("rope")->find("interleaved"));              // deleted
+  CHECK_FALSE(attention.find("rope")->find("interleaved"));               // deleted
   CHECK(recipe->findTask("rerank"));
   CHECK(recipe->findTask("causal_lm")->match[0].keys[0].second[0] == "*ForCausalLM");
 
@@ -410,7 +444,8 @@ TEST_CASE("recipe set: qwen3 over llama", "[recipes]") {
   };
   StringRef off = R"({"use_sliding_window": false, "sliding_window": 8, "max_window_layers": 1, "layer_types": null})";
   StringRef on = R"({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1})";
-  StringRef list = R"({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1, "layer_types": ["sliding_attention", "full_attention"]})";
+  StringRef list =
+      R"({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1, "layer_types": ["sliding_attention", "full_attention"]})";
   CHECK(window(off, 5) == 0);
   CHECK(window(on, 0) == 0);
   CHECK(window(on, 1) == 8);

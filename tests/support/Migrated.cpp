@@ -173,8 +173,8 @@ FailureOr<std::string> Migrated::writeGraph(const std::string &name, bool taps, 
   return (to / "model.onnx").string();
 }
 
-FailureOr<Migrated::Files> Migrated::exportChanged(const std::string &name, llvm::function_ref<LogicalResult(mlir::ModuleOp)> change,
-                                                   Diagnostics &diags) {
+FailureOr<Migrated::Files> Migrated::exportChanged(const std::string &name,
+                                                   llvm::function_ref<LogicalResult(mlir::ModuleOp)> change, Diagnostics &diags) {
   mlir::OwningOpRef<mlir::ModuleOp> untouched = std::move(model.imported.module);
   model.imported.module = mlir::cast<mlir::ModuleOp>(untouched.get()->clone());
   Files changed;

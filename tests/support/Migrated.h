@@ -33,7 +33,8 @@ struct Migrated {
 
   /// The same export again, of a module that `change` has changed; the reference keeps the untouched one. Its files lie in the
   /// folder `name` beside the artefact and share the artefact's weights.
-  FailureOr<Files> exportChanged(const std::string &name, llvm::function_ref<LogicalResult(mlir::ModuleOp)> change, Diagnostics &diags);
+  FailureOr<Files> exportChanged(const std::string &name, llvm::function_ref<LogicalResult(mlir::ModuleOp)> change,
+                                 Diagnostics &diags);
 
   /// The step numbers of the migration on `device`; `tune` may change the request.
   FailureOr<NumbersResult> check(Device &device, const Gate &gate, const Files &files, Diagnostics &diags,

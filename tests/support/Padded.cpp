@@ -51,7 +51,9 @@ struct Comparer {
 std::vector<std::string> comparePadded(const Golden &golden, const PaddedGolden &padded, bool lengthDependent, Text &text,
                                        int &compared) {
   Comparer comparer{golden, {}, compared};
-  auto broken = [&](const std::string &what, const Diagnostics &diags) { comparer.problems.push_back(what + ": " + textOf(diags)); };
+  auto broken = [&](const std::string &what, const Diagnostics &diags) {
+    comparer.problems.push_back(what + ": " + textOf(diags));
+  };
   for (const PaddedGolden::Side *side : {&padded.left, &padded.right}) {
     const std::string name = side == &padded.left ? "left" : "right";
     const HostTensor &ids = side->tensors.at("input_ids");
@@ -76,7 +78,8 @@ std::vector<std::string> comparePadded(const Golden &golden, const PaddedGolden 
                          cut(found->second, row, padding.first[row], padding.count[row]),
                          cut(expected, row, padding.first[row], padding.count[row]));
       if (side->prefillIsAlone)
-        comparer.compare(name + ", prefill, the lonely row", output, cut(found->second, alone, padding.first[alone], padding.count[alone]),
+        comparer.compare(name + ", prefill, the lonely row", output,
+                         cut(found->second, alone, padding.first[alone], padding.count[alone]),
                          cut(padded.lonely.at(output), 0, 0, padding.count[alone]));
     }
 

@@ -13,8 +13,8 @@ public:
   virtual FailureOr<NamedTensors> call(const NamedTensors &inputs, bool first, Diagnostics &diags) = 0;
 };
 
-/// What differs from the goldens, each with its numbers; `compared` counts comparisons. `lengthDependent`: the longest row decides
-/// about frequencies, so that the batch's own outputs are the right ones, and not the lonely row's.
+/// What differs from the goldens, each with its numbers; `compared` counts comparisons. `lengthDependent`: the longest row
+/// decides about frequencies, so that the batch's own outputs are the right ones, and not the lonely row's.
 std::vector<std::string> comparePadded(const Golden &golden, const PaddedGolden &padded, bool lengthDependent, Text &text,
                                        int &compared);
 

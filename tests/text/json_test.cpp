@@ -124,7 +124,8 @@ TEST_CASE("json: equality", "[json]") {
 }
 
 TEST_CASE("json: the writer's text reads back equal", "[json]") {
-  Value value = good(R"({"s":"a\"\\\n\u0001é","i":-5,"d":0.1,"e":1e300,"one":1.0,"l":[],"o":{},"n":null,"t":[true,{"x":[1,2]}]})");
+  Value value =
+      good(R"({"s":"a\"\\\n\u0001é","i":-5,"d":0.1,"e":1e300,"one":1.0,"l":[],"o":{},"n":null,"t":[true,{"x":[1,2]}]})");
   for (auto style : {json::Writer::Style::Pretty, json::Writer::Style::Compact})
     CHECK(good(json::toText(value, style)) == value);
   CHECK(json::toText(Value(1.0)) == "1.0");

@@ -9,9 +9,18 @@ TEST_CASE("sizes: what is a size", "[sizes]") {
     const char *text;
     uint64_t bytes;
   };
-  const Row rows[] = {{"0", 0},          {"1073741824", 1073741824}, {"512MiB", 536870912}, {"1.5 GiB", 1610612736}, {"2GB", 2000000000},
-                      {"64k", 65536},    {" 8g ", 8589934592},       {"0.5K", 512},         {"1TiB", 1099511627776}, {"7b", 7},
-                      {"1.500kb", 1500}, {"8388607TiB", 9223370937343148032u}};
+  const Row rows[] = {{"0", 0},
+                      {"1073741824", 1073741824},
+                      {"512MiB", 536870912},
+                      {"1.5 GiB", 1610612736},
+                      {"2GB", 2000000000},
+                      {"64k", 65536},
+                      {" 8g ", 8589934592},
+                      {"0.5K", 512},
+                      {"1TiB", 1099511627776},
+                      {"7b", 7},
+                      {"1.500kb", 1500},
+                      {"8388607TiB", 9223370937343148032u}};
   for (const Row &row : rows) {
     CAPTURE(row.text);
     Diagnostics diags;
@@ -22,7 +31,8 @@ TEST_CASE("sizes: what is a size", "[sizes]") {
 }
 
 TEST_CASE("sizes: what is none", "[sizes]") {
-  for (StringRef text : {"", "MiB", "-1", "1.", "1.5", "0.3KiB", "1 XB", "1e9", "8388608TiB", "99999999999999999999", "1..5k", "0.1234567890123456789k"}) {
+  for (StringRef text : {"", "MiB", "-1", "1.", "1.5", "0.3KiB", "1 XB", "1e9", "8388608TiB", "99999999999999999999", "1..5k",
+                         "0.1234567890123456789k"}) {
     CAPTURE(text.str());
     Diagnostics diags;
     CHECK(failed(parseSize(text, "--memory", diags)));

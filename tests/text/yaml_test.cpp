@@ -120,8 +120,33 @@ TEST_CASE("yaml: a head ends where it should, unread", "[yaml]") {
 }
 
 TEST_CASE("yaml: quoting survives", "[yaml]") {
-  for (StringRef text : {"plain", "two words", "", " lead", "trail ", "yes", "null", "12", "-1", "a: b", "a,b", "[x]", "{i}", "it's", "say \"x\"",
-                         "a\nb", "tab\t", "\x1b[31m", "é", "\xE2\x80\xAEx", "back\\slash", "# no", "=act", "@x", "1e5", ".5", "model.layers.{i}"}) {
+  for (StringRef text : {"plain",
+                         "two words",
+                         "",
+                         " lead",
+                         "trail ",
+                         "yes",
+                         "null",
+                         "12",
+                         "-1",
+                         "a: b",
+                         "a,b",
+                         "[x]",
+                         "{i}",
+                         "it's",
+                         "say \"x\"",
+                         "a\nb",
+                         "tab\t",
+                         "\x1b[31m",
+                         "é",
+                         "\xE2\x80\xAEx",
+                         "back\\slash",
+                         "# no",
+                         "=act",
+                         "@x",
+                         "1e5",
+                         ".5",
+                         "model.layers.{i}"}) {
     CAPTURE(text.str());
     std::string quoted = yaml::quote(text);
     CHECK(quoted.find('\n') == std::string::npos);
@@ -147,8 +172,9 @@ static bool equal(const yaml::Node &a, const yaml::Node &b) {
 }
 
 TEST_CASE("yaml: printed text reads back equal", "[yaml]") {
-  yaml::Node node = good("a: {b: [1, 2, {c: d}], e: {}}\nlist:\n  - x: 1\n    y:\n      - - deep\n        - \"yes\"\n      - []\n  - text\n"
-                         "long: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, ccccccccccccccccccccccccccccc, ddddd]\n"
-                         "\"odd key\": ~\n");
+  yaml::Node node = good(
+      "a: {b: [1, 2, {c: d}], e: {}}\nlist:\n  - x: 1\n    y:\n      - - deep\n        - \"yes\"\n      - []\n  - text\n"
+      "long: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, ccccccccccccccccccccccccccccc, ddddd]\n"
+      "\"odd key\": ~\n");
   CHECK(equal(good(yaml::toText(node)), node));
 }

@@ -81,7 +81,9 @@ private:
   NamedTensors states;
 };
 
-HostTensor ints(std::vector<int64_t> shape, const std::vector<int64_t> &values) { return HostTensor::ofInts(std::move(shape), values); }
+HostTensor ints(std::vector<int64_t> shape, const std::vector<int64_t> &values) {
+  return HostTensor::ofInts(std::move(shape), values);
+}
 
 /// Ids of a batch, all of them in use: the fixture's own, turned.
 std::vector<int64_t> idsFrom(const Golden &golden, int64_t count, int64_t from) {
@@ -115,7 +117,8 @@ void compareGolden(const Migrated &made, const NamedTensors &got, bool hidden, i
     }
     INFO(output << " is " << tensor);
     REQUIRE(got.count(tensor));
-    double error = nmse(withoutPads(got.at(tensor), made.golden.tensors), withoutPads(made.golden.tensors.at(output), made.golden.tensors));
+    double error =
+        nmse(withoutPads(got.at(tensor), made.golden.tensors), withoutPads(made.golden.tensors.at(output), made.golden.tensors));
     INFO("nmse " << error << ", tolerance " << made.golden.tolerance(output));
     CHECK(error <= made.golden.tolerance(output));
     ++compared;
@@ -166,7 +169,8 @@ void checkDecode(Migrated &made, Device &ort, const LoadedModel &loaded) {
     HostTensor part(DType::I64, {batch, count}), expected(DType::F32, {batch, count, vocabulary});
     for (int64_t b = 0; b < batch; ++b) {
       std::copy_n(ids.as<int64_t>() + b * length + from, count, part.as<int64_t>() + b * count);
-      std::copy_n(logits.as<float>() + (b * length + from) * vocabulary, count * vocabulary, expected.as<float>() + b * count * vocabulary);
+      std::copy_n(logits.as<float>() + (b * length + from) * vocabulary, count * vocabulary,
+                  expected.as<float>() + b * count * vocabulary);
     }
     inputs["input_ids"] = part;
     FailureOr<NamedTensors> got = text.call(inputs, from == 0, diags);
@@ -260,7 +264,8 @@ TEST_CASE("fixtures on ONNX Runtime equal transformers") {
         REQUIRE(succeeded(padded));
         OrtText text(*ort, *tapped, made.model.imported.hidden);
         int paddedCompared = 0;
-        for (const std::string &problem : comparePadded(made.golden, *padded, made.model.imported.lengthDependent, text, paddedCompared))
+        for (const std::string &problem :
+             comparePadded(made.golden, *padded, made.model.imported.lengthDependent, text, paddedCompared))
           FAIL_CHECK(problem);
         CHECK(paddedCompared > 30);
       }
@@ -316,8 +321,8 @@ TEST_CASE("no false alarm with other stored types, schemes and caches") {
   for (auto [i, one] : llvm::enumerate(ones)) {
     if (only ? one.fixture != StringRef(only) : (part && i % 3 != static_cast<size_t>(part[0] - '0') % 3))
       continue;
-    DYNAMIC_SECTION(one.fixture << " stored " << (one.store ? dtypeName(*one.store).str() : "as it is") << ", " << one.scheme << " "
-                                << one.cache) {
+    DYNAMIC_SECTION(one.fixture << " stored " << (one.store ? dtypeName(*one.store).str() : "as it is") << ", " << one.scheme
+                                << " " << one.cache) {
       Diagnostics diags;
       MigrateOptions how;
       how.store.storeAs = one.store;

@@ -1,6 +1,6 @@
 // A part of the mutation score (docs/mutations.md): every kind of mistake, on models that have what it changes, is caught by
 // numbers alone, and the layer that has it is named.
-#include "tools/mutation_score/Score.h"
+#include "tests/mutation_score/Score.h"
 
 #include "passes/Mutate.h"
 #include "tests/support/Migrated.h"
@@ -36,7 +36,9 @@ TEST_CASE("every mistake is caught, and its layer named") {
     const char *fixture;
     std::vector<std::string> kinds; ///< empty: all
   };
-  const One ones[] = {{"qwen3-attention-bias", {}}, {"mistral-mistral-7b-v0.1", {"window", "padding", "kv-order", "rms-eps"}}, {"llama-hidden-act", {"gelu"}}};
+  const One ones[] = {{"qwen3-attention-bias", {}},
+                      {"mistral-mistral-7b-v0.1", {"window", "padding", "kv-order", "rms-eps"}},
+                      {"llama-hidden-act", {"gelu"}}};
   for (const One &one : ones) {
     Diagnostics diags;
     FailureOr<std::vector<MutationOutcome>> outcomes = scoreFixture(one.fixture, one.kinds, *ort, defaultGate(), diags);
@@ -46,8 +48,8 @@ TEST_CASE("every mistake is caught, and its layer named") {
     for (const MutationOutcome &outcome : *outcomes) {
       if (outcome.outcome == Kind::NotApplicable)
         continue;
-      INFO(outcome.fixture << ", " << outcome.kind << " in layer " << outcome.layer << ": " << outcomeName(outcome.outcome) << ", "
-                           << outcome.firstOutside << ", " << outcome.reason);
+      INFO(outcome.fixture << ", " << outcome.kind << " in layer " << outcome.layer << ": " << outcomeName(outcome.outcome)
+                           << ", " << outcome.firstOutside << ", " << outcome.reason);
       CHECK(outcome.outcome == Kind::Caught);
       CHECK(outcome.layerNamed);
       caught.insert(outcome.kind);

@@ -140,14 +140,10 @@ TEST_CASE("indexes that contradict their shards") {
   const std::string index = "/model.safetensors.index.json";
   const Row rows[] = {
       {"out of the folder",
-       [&](auto &d) {
-         indexFile(d + index, {{"a", "../other.safetensors"}, {"b", "/etc/passwd"}});
-       },
+       [&](auto &d) { indexFile(d + index, {{"a", "../other.safetensors"}, {"b", "/etc/passwd"}}); },
        {"weight_map.a: names the file '../other.safetensors', which is outside", "weight_map.b: names the file '/etc/passwd'"}},
       {"not safetensors",
-       [&](auto &d) {
-         indexFile(d + index, {{"a", "pytorch_model.bin"}});
-       },
+       [&](auto &d) { indexFile(d + index, {{"a", "pytorch_model.bin"}}); },
        {"weight_map.a: names the file 'pytorch_model.bin', which is no"}},
       {"not a text",
        [&](auto &d) { writeFile(d + index, "{\"weight_map\":{\"a\":3}}"); },
@@ -156,9 +152,7 @@ TEST_CASE("indexes that contradict their shards") {
       {"empty map", [&](auto &d) { writeFile(d + index, "{\"weight_map\":{}}"); }, {"or is empty"}},
       {"not JSON", [&](auto &d) { writeFile(d + index, "{\"weight_map\":"); }, {"model.safetensors.index.json:1:"}},
       {"two missing shards, both named",
-       [&](auto &d) {
-         indexFile(d + index, {{"a", kOne}, {"b", kTwo}, {"c", kTwo}});
-       },
+       [&](auto &d) { indexFile(d + index, {{"a", kOne}, {"b", kTwo}, {"c", kTwo}}); },
        {"model-00001-of-00002.safetensors: is named by model.safetensors.index.json for 1 tensors, and is not there",
         "model-00002-of-00002.safetensors: is named by model.safetensors.index.json for 2 tensors"}},
       {"dangling link",

@@ -326,12 +326,15 @@ TEST_CASE("--force replaces a folder with logs and statements of later validatio
   CHECK_FALSE(std::filesystem::exists(folder / "out/logs"));
   CHECK_FALSE(std::filesystem::exists(folder / "out/attestations"));
 
-  // A statement of another tool is not ours to remove, nor is a link.
+  // A statement of another tool is not ours to remove, nor is a link; and what is refused leaves everything as it was.
+  writeFile(folder / "out/manifest.json", "{\"manifest\":1,\"files\":[{\"path\":\"model/a\"}]}");
+  writeFile(folder / "out/model/a", "1");
   for (std::string name : {"logs/notes.txt", "attestations/other.json"}) {
     writeFile(folder / ("out/" + name), "{\"predicateType\":\"https://slsa.dev/provenance/v1\"}");
     Diagnostics refused;
     CHECK(failed(OutputFolder::open(options, Fingerprint(), refused)));
     CHECK_THAT(textOf(refused), Catch::Contains(name));
+    CHECK(std::filesystem::exists(folder / "out/model/a"));
     CHECK(std::filesystem::remove(folder / ("out/" + name)));
   }
   writeFile(folder / "elsewhere.log", "x");

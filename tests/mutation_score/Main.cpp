@@ -1,6 +1,6 @@
 // flagrelease-mutation-score [--out FILE.md] [--kind KIND]... [FIXTURE]...
 // Without fixtures: all of them. Prints a line per mutated model; writes the table of the docs. Exit 1 if anything was missed.
-#include "tools/mutation_score/Score.h"
+#include "tests/mutation_score/Score.h"
 
 #include "tests/support/Migrated.h"
 
@@ -35,8 +35,9 @@ int main(int argc, char **argv) {
     if (failed(outcomes))
       return fail();
     for (const MutationOutcome &one : *outcomes) {
-      std::printf("%-40s %-16s layer %2lld  %-14s %-9s %.1e  %s %s\n", one.fixture.c_str(), one.kind.c_str(), static_cast<long long>(one.layer),
-                  outcomeName(one.outcome), one.layerNamed ? "named" : "", one.worst, one.firstOutside.c_str(), one.reason.c_str());
+      std::printf("%-40s %-16s layer %2lld  %-14s %-9s %.1e  %s %s\n", one.fixture.c_str(), one.kind.c_str(),
+                  static_cast<long long>(one.layer), outcomeName(one.outcome), one.layerNamed ? "named" : "", one.worst,
+                  one.firstOutside.c_str(), one.reason.c_str());
       missed += one.outcome == MutationOutcome::Kind::Missed;
       all.push_back(one);
     }

@@ -1,4 +1,4 @@
-#include "tools/mutation_score/Score.h"
+#include "tests/mutation_score/Score.h"
 
 #include "passes/Mutate.h"
 #include "tests/support/Migrated.h"
@@ -46,7 +46,8 @@ std::string entryOf(const std::vector<std::string> &taps, int64_t layer) {
 /// a cache. What is not apart here no validator can see.
 FailureOr<double> apartInFp64(Migrated &made, mlir::ModuleOp mutated, Diagnostics &diags) {
   const Checkpoint &checkpoint = *made.model.checkpoint;
-  FailureOr<std::unique_ptr<ReferenceModel>> right = ReferenceModel::open(*made.model.imported.module, checkpoint, ReferencePrecision::F64, diags),
+  FailureOr<std::unique_ptr<ReferenceModel>> right = ReferenceModel::open(*made.model.imported.module, checkpoint,
+                                                                          ReferencePrecision::F64, diags),
                                              wrong = ReferenceModel::open(mutated, checkpoint, ReferencePrecision::F64, diags);
   if (failed(right) || failed(wrong))
     return failure();
@@ -132,16 +133,20 @@ FailureOr<Migrated::Files> exportMutated(Migrated &made, StringRef kind, Mutatio
 
 const char *flagrelease::outcomeName(MutationOutcome::Kind kind) {
   switch (kind) {
-  case Kind::Caught: return "caught";
-  case Kind::Missed: return "MISSED";
-  case Kind::Invisible: return "invisible";
-  case Kind::NotApplicable: return "not applicable";
+  case Kind::Caught:
+    return "caught";
+  case Kind::Missed:
+    return "MISSED";
+  case Kind::Invisible:
+    return "invisible";
+  case Kind::NotApplicable:
+    return "not applicable";
   }
   llvm_unreachable("all kinds are listed");
 }
 
-FailureOr<std::vector<MutationOutcome>> flagrelease::scoreFixture(const std::string &fixture, llvm::ArrayRef<std::string> kinds, Device &device,
-                                                                  const Gate &gate, Diagnostics &diags) {
+FailureOr<std::vector<MutationOutcome>> flagrelease::scoreFixture(const std::string &fixture, llvm::ArrayRef<std::string> kinds,
+                                                                  Device &device, const Gate &gate, Diagnostics &diags) {
   FailureOr<std::unique_ptr<Migrated>> migrated = Migrated::make(fixture, {}, diags);
   if (failed(migrated))
     return failure();
@@ -173,7 +178,8 @@ FailureOr<std::vector<MutationOutcome>> flagrelease::scoreFixture(const std::str
       continue;
     }
     std::vector<std::string> taps;
-    FailureOr<NumbersResult> result = made.check(device, gate, *files, diags, [&](NumbersRequest &request) { taps = request.tapOrder; });
+    FailureOr<NumbersResult> result =
+        made.check(device, gate, *files, diags, [&](NumbersRequest &request) { taps = request.tapOrder; });
     if (failed(result))
       return failure();
     for (const auto &[name, distance] : result->worstByOutput())
@@ -205,7 +211,8 @@ numbers can tell. *Caught*: the verdict is not ACCEPT. *Layer named*: the first 
 layer that was changed, which is layer 1, or the first one that has what the mistake changes. *Invisible*: the reference in fp64
 with the same mistake gives the same outputs. *Not applicable*: the model has nothing to make this mistake with.
 
-Made by `flagrelease-mutation-score --out docs/mutations.md` (all fixtures, ONNX Runtime on a CPU, gate `)" + gate.name + R"(`); a test
+Made by `flagrelease-mutation-score --out docs/mutations.md` (all fixtures, ONNX Runtime on a CPU, gate `)" +
+                     gate.name + R"(`); a test
 repeats a part of it. The other side, no alarm on any untouched fixture, is `tests/validators/fixtures_ort_test.cpp`.
 
 )";
@@ -227,12 +234,12 @@ repeats a part of it. The other side, no alarm on any untouched fixture, is `tes
     int64_t tried = caught + invisible + missed;
     allTried += tried, allCaught += caught, allNamed += named, allInvisible += invisible, allMissed += missed;
     auto cell = [](int64_t count) { return " | " + std::to_string(count); };
-    text += "| `" + mutation.kind.str() + "` | " + mutation.what.str() + cell(tried) + cell(caught) + cell(named) + cell(invisible) + cell(missed) +
-            cell(notApplicable) + " | " + (caught ? number(smallest) : "") + " |\n";
+    text += "| `" + mutation.kind.str() + "` | " + mutation.what.str() + cell(tried) + cell(caught) + cell(named) +
+            cell(invisible) + cell(missed) + cell(notApplicable) + " | " + (caught ? number(smallest) : "") + " |\n";
   }
-  text += "\nOver " + std::to_string(fixtures) + " fixtures: " + std::to_string(allTried) + " mutated models, " + std::to_string(allCaught) +
-          " caught (of those the right layer named: " + std::to_string(allNamed) + "), " + std::to_string(allInvisible) + " invisible, " +
-          std::to_string(allMissed) + " missed.\n";
+  text += "\nOver " + std::to_string(fixtures) + " fixtures: " + std::to_string(allTried) + " mutated models, " +
+          std::to_string(allCaught) + " caught (of those the right layer named: " + std::to_string(allNamed) + "), " +
+          std::to_string(allInvisible) + " invisible, " + std::to_string(allMissed) + " missed.\n";
 
   text += "\n## Not applicable\n\n";
   for (const Mutation &mutation : mutations()) {
@@ -259,10 +266,12 @@ repeats a part of it. The other side, no alarm on any untouched fixture, is `tes
   };
   auto reasonOf = [](const MutationOutcome &one) { return one.reason; };
   section("Invisible", [](const MutationOutcome &one) { return one.outcome == Kind::Invisible; }, reasonOf);
-  section("Missed", [](const MutationOutcome &one) { return one.outcome == Kind::Missed; },
-          [](const MutationOutcome &one) { return one.reason + "; on the device the worst NMSE is " + number(one.worst); });
-  section("Caught, and another place named",
-          [](const MutationOutcome &one) { return one.outcome == Kind::Caught && !one.layerNamed; },
-          [](const MutationOutcome &one) { return "`" + one.firstOutside + "` (" + one.reason + ")"; });
+  section(
+      "Missed", [](const MutationOutcome &one) { return one.outcome == Kind::Missed; },
+      [](const MutationOutcome &one) { return one.reason + "; on the device the worst NMSE is " + number(one.worst); });
+  section(
+      "Caught, and another place named",
+      [](const MutationOutcome &one) { return one.outcome == Kind::Caught && !one.layerNamed; },
+      [](const MutationOutcome &one) { return "`" + one.firstOutside + "` (" + one.reason + ")"; });
   return text;
 }
