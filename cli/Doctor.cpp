@@ -6,6 +6,8 @@
 #include "text/Sizes.h"
 #include "weights/Cast.h"
 
+#include "llvm/Support/FileSystem.h"
+
 #include <filesystem>
 
 using namespace flagrelease;
@@ -27,8 +29,13 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
   findings.push_back(
       {"memory", "ok", humanBytes(boundedMemory(uint64_t(1) << 30)) + " of the default 1 GiB is free for weights"});
   std::string python = findRunnerPython();
-  findings.push_back({"python", python.empty() ? "missing" : "ok",
-                      python.empty() ? "run tools/install_deps, or set FLAGRELEASE_PYTHON" : python});
+  const char *const remedy = "run tools/install_deps, or set FLAGRELEASE_PYTHON to a Python that has its packages";
+  if (python.empty())
+    findings.push_back({"python", "missing", remedy});
+  else if (StringRef(python).contains('/') && !llvm::sys::fs::can_execute(python))
+    findings.push_back({"python", "missing", python + ": no such program; " + remedy});
+  else
+    findings.push_back({"python", "ok", python});
   FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
   if (failed(config))
     return exitCodeOf(diags);

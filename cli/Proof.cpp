@@ -71,9 +71,7 @@ std::string flagrelease::commandLine(const Options &options) {
     // Folders of this machine say nothing elsewhere: their last part does.
     if (word.starts_with("/"))
       shown = fs::path(shown).filename().string();
-    bool plain = !shown.empty() &&
-                 llvm::all_of(shown, [](char c) { return llvm::isAlnum(c) || llvm::StringRef("-_./:=,+@").contains(c); });
-    text += plain ? " " + shown : " '" + shown + "'";
+    text += " " + escape::shell(shown);
   }
   return text;
 }

@@ -2,7 +2,10 @@
 
 #include "text/Yaml.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+
+#include <algorithm>
 
 using namespace flagrelease;
 using llvm::StringRef;
@@ -127,6 +130,35 @@ std::string escape::markdown(StringRef text) {
     out += bytes;
   });
   return out;
+}
+
+std::string escape::shell(StringRef text) {
+  auto harmless = [](char c) { return llvm::isAlnum(c) || StringRef("-_./:=,+@").contains(c); };
+  if (!text.empty() && llvm::all_of(text, harmless))
+    return text.str();
+  bool hidden = false;
+  std::string shown;
+  for (StringRef rest = text; !rest.empty();) {
+    uint32_t c = 0;
+    const unsigned length = decodeUtf8(rest, c), bytes = std::max(1u, length);
+    if (length == 0 || c < 0x20 || isHiddenOrReordering(c)) {
+      hidden = true;
+      for (char byte : rest.take_front(bytes))
+        appendHexByte(shown, static_cast<unsigned char>(byte));
+    } else if (c == '\'' || c == '\\') {
+      shown += '\\';
+      shown += static_cast<char>(c);
+    } else {
+      shown += rest.take_front(bytes);
+    }
+    rest = rest.drop_front(bytes);
+  }
+  if (hidden)
+    return "$'" + shown + "'";
+  std::string plain = "'";
+  for (char c : text)
+    plain += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return plain + "'";
 }
 
 std::string escape::yaml(StringRef text) { return flagrelease::yaml::quote(text); }

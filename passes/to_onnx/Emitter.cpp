@@ -68,7 +68,7 @@ Values Emitter::nodes(StringRef op, ValueRange inputs, ArrayRef<Type> results, N
   bool taken = schema && (target.supported ? target.supported({domainName, op, version, operandTypes, resultTypes})
                                            : isStandardOnnx(domainName, op));
   if (!taken) {
-    Miss miss{domain.empty() ? op.str() : (domain + ":" + op).str(), {}};
+    Miss miss{domain.empty() ? op.str() : (domain + ":" + op).str(), {}, schema != nullptr};
     for (Type type : operandTypes)
       miss.operands.push_back(type ? onnx_ir::elementTypeName(type).str() : "");
     misses.push_back(std::move(miss));
@@ -94,14 +94,17 @@ void Emitter::rollBack(size_t operations, size_t missCount, size_t cached) {
 std::pair<Values, StringRef> Emitter::choose(ArrayRef<Way> ways) {
   size_t operations = made.size(), missCount = misses.size(), cached = cacheLog.size();
   const Way *best = nullptr;
-  size_t fewest = ~size_t(0);
+  // What does not exist is worse than any number of nodes that the toolchain may refuse.
+  std::pair<size_t, size_t> fewest{~size_t(0), ~size_t(0)};
   for (const Way &way : ways) {
     Values values = way.make();
     size_t lacking = misses.size() - missCount;
     if (lacking == 0)
       return {values, way.name};
-    if (lacking < fewest) {
-      fewest = lacking;
+    std::pair<size_t, size_t> cost{
+        llvm::count_if(ArrayRef(misses).drop_front(missCount), [](const Miss &m) { return !m.exists; }), lacking};
+    if (cost < fewest) {
+      fewest = cost;
       best = &way;
     }
     rollBack(operations, missCount, cached);

@@ -97,6 +97,7 @@ public:
   struct Miss {
     std::string op;
     std::vector<std::string> operands;
+    bool exists = true; ///< false: ONNX has no such operator at this opset, so no toolchain can take it
   };
   /// Since begin(): the name of the way chosen, the operators made, and those the toolchain does not take.
   llvm::StringRef way() const { return chosen; }

@@ -232,7 +232,7 @@ RECIPES = [
     ("chip: broken while planning", "chips/acme.yaml", "recipe: 1\nname: [acme\n", "plan", ["chips/acme.yaml:"]),
     ("gate: unknown check", "gates/acme.yaml", "recipe: 1\nname: acme\naccept: {checks: [bites]}\n", "check", ["gates/acme.yaml:3:", "bites", "bytes"]),
     ("gate: broken while migrating", "gates/acme.yaml", "recipe: 1\nname: acme\naccept: yes\n", "migrate", ["gates/acme.yaml:"]),
-    ("scheme: unknown dtype", "schemes/acme.yaml", "recipe: 1\nname: acme\nsummary: s\nstorage: fp17\n", "check", ["schemes/acme.yaml:4:", "fp17"]),
+    ("scheme: unknown dtype", "schemes/acme.yaml", "recipe: 1\nname: acme\nsummary: s\nstorage: {dtype: fp17}\n", "check", ["schemes/acme.yaml:4:", "fp17"]),
     ("table: unknown key", "ops/acme.yaml", "recipe: 1\nvocabulry: onnx\n", "check", ["ops/acme.yaml:2:1", "vocabulry", "vocabulary"]),
     ("escapes in a recipe", "chips/acme.yaml", "recipe: 1\n\"na\\e[31mme\": acme\n", "check", ["chips/acme.yaml:2:1", "\\x1b[31m"]),
     ("nesting 100000 deep", "chips/acme.yaml", "recipe: 1\nname: " + "[" * 100000, "check", ["chips/acme.yaml:"]),

@@ -16,5 +16,10 @@ TEST_CASE("escape: nothing of a file takes effect where it is shown", "[escape]"
   CHECK(escape::terminal("ééé", 3) == "é…");                    // never half a character
   CHECK(escape::html("<a href='x'>&\"") == "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
   CHECK(escape::markdown("a*b_[x](y)\n# z|`") == "a\\*b\\_\\[x\\]\\(y\\) \\# z\\|\\`");
+  CHECK(escape::shell("out/model-1.0") == "out/model-1.0");
+  CHECK(escape::shell("") == "''");
+  CHECK(escape::shell("a b$(c)\\") == "'a b$(c)\\'");
+  CHECK(escape::shell("it's") == "'it'\\''s'");
+  CHECK(escape::shell("\x1b[31m'\xE2\x80\xAE\\") == "$'\\x1b[31m\\'\\xe2\\x80\\xae\\\\'");
   CHECK(escape::yaml("a: b") == "\"a: b\"");
 }
