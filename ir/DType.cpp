@@ -48,6 +48,24 @@ float roundToOdd(double value) {
   return std::bit_cast<float>(bits | 1);
 }
 
+/// |value| >= 0, not NaN, below infinity's place: the code of a small float with `mantissa` bits whose exponent field 1 stands
+/// for 2^`lowest`; nearest even. The caller looks after what lies above the largest code.
+uint32_t narrowMagnitude(uint32_t bits, unsigned mantissa, int lowest) {
+  int exponent = static_cast<int>(bits >> 23) - 127;
+  if (exponent >= lowest) { // normal: re-bias, round the dropped bits; a carry walks into the exponent as it should
+    unsigned drop = 23 - mantissa;
+    uint32_t moved = bits - (static_cast<uint32_t>(lowest + 126) << 23);
+    return (moved + (1u << (drop - 1)) - 1 + ((moved >> drop) & 1)) >> drop;
+  }
+  // Subnormal: the value in units of 2^(lowest - mantissa). The full significand is shifted right, sticky bits decide ties.
+  if (exponent < lowest - static_cast<int>(mantissa) - 1)
+    return 0;
+  uint32_t significand = (bits & 0x7fffffu) | 0x800000u;
+  unsigned shift = static_cast<unsigned>(23 + lowest - static_cast<int>(mantissa) - exponent);
+  uint32_t half = 1u << (shift - 1), rest = significand & ((1u << shift) - 1), result = significand >> shift;
+  return result + (rest > half || (rest == half && (result & 1)));
+}
+
 } // namespace
 
 unsigned byteWidth(DType type) { return row(type).bytes; }
@@ -132,6 +150,49 @@ float f8e8m0ToF32(uint8_t bits) {
   if (bits == 0xff)
     return std::numeric_limits<float>::quiet_NaN();
   return bits == 0 ? 0x1p-127f : std::bit_cast<float>(static_cast<uint32_t>(bits) << 23);
+}
+
+uint8_t f32ToF8E4m3(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value), magnitude = bits & 0x7fffffffu;
+  uint8_t sign = static_cast<uint8_t>((bits >> 24) & 0x80u);
+  if (magnitude > 0x43e80000u) // 464; NaNs are above it too
+    return sign | 0x7f;
+  return static_cast<uint8_t>(sign | narrowMagnitude(magnitude, 3, -6));
+}
+
+uint8_t f32ToF8E5m2(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value), magnitude = bits & 0x7fffffffu;
+  uint8_t sign = static_cast<uint8_t>((bits >> 24) & 0x80u);
+  if (magnitude > 0x7f800000u)
+    return sign | 0x7e;
+  if (magnitude >= 0x47700000u) // 61440, halfway from 57344 to what would be next
+    return sign | 0x7c;
+  return static_cast<uint8_t>(sign | narrowMagnitude(magnitude, 2, -14));
+}
+
+uint8_t f32ToF8E8m0(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  if (bits == 0 || bits >= 0x7f800000u) // zero, infinity, NaN, and everything with a sign
+    return 0xff;
+  if (bits < 0x00600000u) // below 1.5 * 2^-127, where float itself is subnormal
+    return 0;
+  return static_cast<uint8_t>((bits + 0x400000u) >> 23);
+}
+
+namespace {
+constexpr float kE2m1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+} // namespace
+
+float e2m1ToF32(uint8_t bits) { return kE2m1[bits & 0xf]; }
+
+uint8_t f32ToE2m1(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value), magnitude = bits & 0x7fffffffu;
+  uint8_t sign = static_cast<uint8_t>((bits >> 28) & 8u);
+  if (magnitude > 0x7f800000u)
+    return sign ^ 8;
+  if (magnitude > 0x40a00000u) // 5
+    return sign | 7;
+  return static_cast<uint8_t>(sign | narrowMagnitude(magnitude, 1, 0));
 }
 
 } // namespace flagrelease
