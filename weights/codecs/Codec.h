@@ -17,7 +17,7 @@ namespace flagrelease {
 
 struct BlockCodec {
   BlockFormat format;
-  /// `count` elements, a multiple of the block's; nothing needs alignment, in and out do not overlap. Every bit pattern has a
+  /// `count` elements, a multiple of the block's; blocks need no alignment, in and out do not overlap. Every bit pattern has a
   /// meaning; damaged scales give infinities and NaNs.
   void (*decode)(const std::byte *blocks, float *out, int64_t count, CpuLevel level);
   /// Null: the format is only read. NaNs and infinities have no code: who calls looks for them first and says so (they are a

@@ -51,12 +51,14 @@ struct Block32 {
       low = least[i] < low ? least[i] : low;
       high = most[i] > high ? most[i] : high;
     }
-    if (low == 0)
-      for (int i = 0; i < 32; ++i)
-        if (block.x[i / 16][i % 16] == 0) {
-          low = block.x[i / 16][i % 16];
-          break;
-        }
+    if (low != 0)
+      return;
+    for (int i = 0; i < 32; ++i)
+      if (block.x[i / 16][i % 16] == 0) {
+        low = block.x[i / 16][i % 16];
+        break;
+      }
+    high = high == 0 ? low : high; // so that their difference is +0
   }
 };
 
