@@ -174,8 +174,8 @@ uint8_t f32ToF8E8m0(float value) {
   uint32_t bits = std::bit_cast<uint32_t>(value);
   if (bits == 0 || bits >= 0x7f800000u) // zero, infinity, NaN, and everything with a sign
     return 0xff;
-  if (bits < 0x00600000u) // below 1.5 * 2^-127, where float itself is subnormal
-    return 0;
+  if (bits < 0x00800000u) // float itself is subnormal: 2^-127 and below, or the next power
+    return bits > 0x00400000u;
   return static_cast<uint8_t>((bits + 0x400000u) >> 23);
 }
 

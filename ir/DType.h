@@ -38,7 +38,7 @@ uint8_t f32ToF8E4m3(float value);
 /// Above 61440 comes an infinity.
 uint8_t f32ToF8E5m2(float value);
 /// The nearest power of two on the number line, the larger one when halfway. Zero, negative numbers, NaN and what lies above
-/// give 255, which is NaN; anything positive below 2^-127 gives 2^-127.
+/// give 255, which is NaN; anything positive below 2^-127 gives 2^-127, what lies between that and 2^-126 gives 2^-126.
 uint8_t f32ToF8E8m0(float value);
 /// E2M1 in the low four bits: 0 0.5 1 1.5 2 3 4 6 and their negatives; the high bits are not looked at.
 float e2m1ToF32(uint8_t bits);
