@@ -45,10 +45,10 @@ struct IQ4_XS {
 } // namespace
 
 void decodeIQ4_NL(const std::byte *blocks, float *out, int64_t count, CpuLevel level) {
-  decodeBlocks<IQ4_NL>(blocks, out, count, level);
+  decodeBlocks<IQ4_NL, CpuLevel::Avx2>(blocks, out, count, level);
 }
 void decodeIQ4_XS(const std::byte *blocks, float *out, int64_t count, CpuLevel level) {
-  decodeBlocks<IQ4_XS>(blocks, out, count, level);
+  decodeBlocks<IQ4_XS, CpuLevel::Avx2>(blocks, out, count, level);
 }
 
 } // namespace flagrelease::codecs

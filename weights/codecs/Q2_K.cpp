@@ -50,7 +50,7 @@ void decodeQ2_K(const std::byte *blocks, float *out, int64_t count, CpuLevel lev
   decodeBlocks<Q2_K>(blocks, out, count, level);
 }
 void encodeQ2_K(const float *in, std::byte *blocks, int64_t count, CpuLevel level) {
-  encodeBlocks<Q2_K>(in, blocks, count, level);
+  encodeBlocks<Q2_K, CpuLevel::Avx2>(in, blocks, count, level);
 }
 
 } // namespace flagrelease::codecs

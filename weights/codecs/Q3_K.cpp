@@ -66,7 +66,7 @@ void decodeQ3_K(const std::byte *blocks, float *out, int64_t count, CpuLevel lev
   decodeBlocks<Q3_K>(blocks, out, count, level);
 }
 void encodeQ3_K(const float *in, std::byte *blocks, int64_t count, CpuLevel level) {
-  encodeBlocks<Q3_K>(in, blocks, count, level);
+  encodeBlocks<Q3_K, CpuLevel::Avx2>(in, blocks, count, level);
 }
 
 } // namespace flagrelease::codecs

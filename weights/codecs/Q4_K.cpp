@@ -116,13 +116,13 @@ void decodeQ4_K(const std::byte *blocks, float *out, int64_t count, CpuLevel lev
   decodeBlocks<Q4_K>(blocks, out, count, level);
 }
 void encodeQ4_K(const float *in, std::byte *blocks, int64_t count, CpuLevel level) {
-  runKernel<EncodePairs<Q4_K>>(in, blocks, count, level);
+  runKernel<EncodePairs<Q4_K>, CpuLevel::Avx2>(in, blocks, count, level);
 }
 void decodeQ5_K(const std::byte *blocks, float *out, int64_t count, CpuLevel level) {
   decodeBlocks<Q5_K>(blocks, out, count, level);
 }
 void encodeQ5_K(const float *in, std::byte *blocks, int64_t count, CpuLevel level) {
-  runKernel<EncodePairs<Q5_K>>(in, blocks, count, level);
+  runKernel<EncodePairs<Q5_K>, CpuLevel::Avx2>(in, blocks, count, level);
 }
 
 } // namespace flagrelease::codecs

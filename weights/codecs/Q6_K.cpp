@@ -55,7 +55,7 @@ void decodeQ6_K(const std::byte *blocks, float *out, int64_t count, CpuLevel lev
   decodeBlocks<Q6_K>(blocks, out, count, level);
 }
 void encodeQ6_K(const float *in, std::byte *blocks, int64_t count, CpuLevel level) {
-  encodeBlocks<Q6_K>(in, blocks, count, level);
+  encodeBlocks<Q6_K, CpuLevel::Avx2>(in, blocks, count, level);
 }
 
 } // namespace flagrelease::codecs
