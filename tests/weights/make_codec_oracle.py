@@ -104,10 +104,25 @@ def rows(random):
     yield "sparse", np.where(random.random(n) < 0.02, normal(), 0)
     yield "rows of different size", normal() * np.repeat(np.exp(2 * random.standard_normal(n // 32)), 32)
     yield "plus and minus", np.tile([0.5, -0.5], n // 2)
-    # Largest magnitudes just below powers of two: where rounding log2 to a float matters.
-    powers = np.exp2(random.integers(-100, 100, n // 32).astype(np.float64)).astype(np.float32)
-    below = (powers.view(np.uint32) - random.integers(0, 90, n // 32).astype(np.uint32)).view(np.float32)
+    # Largest magnitudes just below powers of two: rounding log2 to a float takes those within `reach` floats for the power itself.
+    powers = [3, 2, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 90, -1, -2, -3, -4, -7, -8, -15, -16, -31, -32, -63, -64, -65, -90, 1]
+    edges = []
+    for power in powers:
+        inside = abs(power) - (power > 0 and abs(power).bit_count() == 1)
+        reach = int(2.0 ** (inside.bit_length() - 1) * np.log(2)) if inside else 0
+        edges += [int(np.float32(2.0**power).view(np.uint32)) - reach, int(np.float32(2.0**power).view(np.uint32)) - reach - 1]
+    below = np.array(edges, np.uint32).view(np.float32)
     yield "below powers of two", np.concatenate([below[:, None], below[:, None] * (random.random((n // 32, 31)) - 0.5)], 1).ravel()
+    # Blocks of 32 that have a known step, and values halfway between two codes or a float beside that.
+    halfway = []
+    for block in range(n // 32):
+        levels = (8, 16, 127, 15, 31)[block % 5]
+        codes = random.integers(0 if levels in (15, 31) else -levels, levels, 32) + 0.5
+        codes[:2] = (0, levels) if levels in (15, 31) else (-levels, levels - 1)
+        values = (random.permutation(codes) * 2.0 ** -random.integers(0, 12)).astype(np.float32)
+        step = np.where(values % 1 == 0, 0, random.integers(-1, 2, 32))
+        halfway.append((values.view(np.int32) + np.where(values == 0, 0, step)).astype(np.int32).view(np.float32) if block % 2 else values)
+    yield "halfway between codes", np.concatenate(halfway)
 
 
 def numbers(random):
