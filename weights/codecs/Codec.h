@@ -21,8 +21,9 @@ struct BlockCodec {
   /// meaning; damaged scales give infinities and NaNs.
   void (*decode)(const std::byte *blocks, float *out, int64_t count, CpuLevel level);
   /// Null: the format is only read. NaNs and infinities have no code: who calls looks for them first and says so (they are a
-  /// diagnostic there); one that comes here all the same is encoded as zero. A scale too large for F16 (data above 2e6 or so,
-  /// by format) becomes F16's infinity in q*_0 and q*_1, as ggml has it, and F16's largest number in q*_k.
+  /// diagnostic there); one that comes here all the same is encoded as zero. A number that F16 cannot hold becomes its infinity
+  /// in q*_0 and q*_1, as ggml has it, and then decodes to infinities and NaNs (magnitudes from 65520 in q*_1, whose minimum is
+  /// such a number, from 8 * 65520 in q4_0 and more with more bits); q*_k and mxfp4 saturate.
   void (*encode)(const float *in, std::byte *blocks, int64_t count, CpuLevel level);
 };
 
