@@ -73,6 +73,15 @@ def Fr_ReduceKind : Fr_Enum<"ReduceKind", "reduction", [
   I64EnumAttrCase<"Min", 3, "min">]>;
 def Fr_ReduceKindAttr : Fr_EnumAttr<Fr_ReduceKind, "reduce_kind">;
 
+def Fr_PackOrder : Fr_Enum<"PackOrder", "where small integers lie in a word", [
+  I64EnumAttrCase<"LowFirst", 0, "low_first">, I64EnumAttrCase<"HighFirst", 1, "high_first">, I64EnumAttrCase<"Awq", 2, "awq">]>;
+def Fr_PackOrderAttr : Fr_EnumAttr<Fr_PackOrder, "pack_order">;
+
+def Fr_ScaleRule : Fr_Enum<"ScaleRule", "how the scale of a block follows from its numbers", [
+  I64EnumAttrCase<"AbsMax", 0, "abs_max">, I64EnumAttrCase<"SignedMax", 1, "signed_max">, I64EnumAttrCase<"MinMax", 2, "min_max">,
+  I64EnumAttrCase<"PowerOfTwo", 3, "power_of_two">]>;
+def Fr_ScaleRuleAttr : Fr_EnumAttr<Fr_ScaleRule, "scale_rule">;
+
 def Fr_GeluKind : Fr_Enum<"GeluKind", "which approximation of GELU (Hendrycks & Gimpel, arXiv:1606.08415)", [
   I64EnumAttrCase<"None", 0, "none">, I64EnumAttrCase<"Tanh", 1, "tanh">]>;
 def Fr_GeluKindAttr : Fr_EnumAttr<Fr_GeluKind, "gelu_kind">;

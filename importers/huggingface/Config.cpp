@@ -15,9 +15,16 @@ namespace {
 const llvm::StringLiteral kFile = "config.json";
 
 /// Keys that normaliseConfig itself reads.
-const llvm::StringLiteral kNormalised[] = {
-    "dtype",      "torch_dtype",           "rope_parameters", "rope_scaling",
-    "rope_theta", "partial_rotary_factor", "architectures",   "original_max_position_embeddings"};
+const llvm::StringLiteral kNormalised[] = {"dtype",
+                                           "torch_dtype",
+                                           "rope_parameters",
+                                           "rope_scaling",
+                                           "rope_theta",
+                                           "partial_rotary_factor",
+                                           "architectures",
+                                           "original_max_position_embeddings",
+                                           "quantization_config",
+                                           "compression_config"};
 
 /// Keys of a rope mapping that some formula reads (transformers, modeling_rope_utils).
 const llvm::StringLiteral kRopeKeys[] = {"type",

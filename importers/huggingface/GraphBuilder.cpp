@@ -140,7 +140,7 @@ Value GraphBuilder::weight(const std::string &name, llvm::ArrayRef<int64_t> size
                       "the checkpoint is quantised in a way that this recipe does not know");
   }
   auto type = tensorType(expected, mlirType(tensor->type, builder.getContext()));
-  return builder.create<fr::UseOp>(loc(), type, SymbolRefAttr::get(builder.getContext(), tensor->name));
+  return builder.create<fr::UseOp>(loc(), type, SymbolRefAttr::get(builder.getContext(), tensors.paramOf(*tensor)));
 }
 
 Value GraphBuilder::appendState(StringRef part, Value value, int64_t axis) {

@@ -115,7 +115,14 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     return failure();
   checkConfigKeys(*config, *recipe, **inert, defaults, options.assumeInert, diags);
 
-  TensorTable tensors(checkpoint, *recipe);
+  Imported result;
+  result.module = ModuleOp::create(UnknownLoc::get(&context));
+  declareTensors(*result.module, checkpoint);
+  FailureOr<DerivedTensors> derived = declareQuantised(*result.module, checkpoint, config->raw, diags);
+  if (failed(derived))
+    return failure();
+  result.quantised = derived->method;
+  TensorTable tensors(checkpoint, *recipe, std::move(*derived));
   FailureOr<const Task *> task = chooseTask(*recipe, *config, tensors, checkpoint.folder, options, diags);
   if (failed(task))
     return failure();
@@ -125,8 +132,6 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   Scope scope(&configScope);
   scope.bindLets(recipe->let);
 
-  Imported result;
-  result.module = ModuleOp::create(UnknownLoc::get(&context));
   // Messages of op builders name ops; they become problems like all others.
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &message) {
     std::string where = "graph";
@@ -135,7 +140,6 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     (void)diags.error(where, message.str(),
                       "config.json and the tensors are of different models: restore both from one revision");
   });
-  declareTensors(*result.module, checkpoint);
   GraphBuilder graph(*result.module, *recipe, tensors, diags);
   Value stream;
   if (failed(graph.begin(scope)) || failed(graph.run(recipe->graph, stream, scope, "")))
@@ -198,7 +202,8 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   // unless both hold the same bytes.
   const json::Value *tied = config->values.find("tie_word_embeddings");
   const CheckpointTensor *head_ = tensors.find("lm_head.weight"), *table = tensors.find("model.embed_tokens.weight");
-  if (tied && tied->isBool() && tied->boolean() && head_ && table && raw->contains("tie_word_embeddings")) {
+  if (tied && tied->isBool() && tied->boolean() && head_ && table && !tensors.isDerived(*head_) && !tensors.isDerived(*table) &&
+      raw->contains("tie_word_embeddings")) {
     FailureOr<bool> same = sameBytes(checkpoint, *head_, *table, diags);
     if (failed(same))
       return failure();

@@ -29,6 +29,7 @@ struct Imported {
   std::vector<std::string> hidden;           ///< tap of hidden.0, hidden.1, …
   std::vector<TensorTable::Ignored> ignored; ///< tensors that the model does not use, with the recipe's reason
   std::vector<std::string> unprovenOptions;  ///< option values of the recipe that no passing fixture has exercised
+  std::string quantised;                     ///< `quant_method` of the source; empty: weights are stored as numbers
   bool lengthDependent = false;              ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
 };

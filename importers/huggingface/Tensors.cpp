@@ -7,17 +7,46 @@
 
 using namespace flagrelease;
 
-TensorTable::TensorTable(const Checkpoint &checkpoint, const ModelRecipe &recipe) : checkpoint(checkpoint), recipe(recipe) {
+TensorTable::TensorTable(const Checkpoint &checkpoint, const ModelRecipe &recipe, DerivedTensors given)
+    : checkpoint(checkpoint), recipe(recipe), derived(std::move(given)) {
+  for (const DerivedTensor &tensor : derived.tensors) {
+    CheckpointTensor standIn;
+    standIn.name = tensor.name;
+    standIn.shape = tensor.shape;
+    standIns.push_back(std::move(standIn));
+  }
   std::vector<llvm::Regex> patterns;
   for (const Rename &rename : recipe.renames)
     patterns.emplace_back(rename.pattern);
-  for (const CheckpointTensor &tensor : checkpoint.tensors) {
+  auto add = [&](const CheckpointTensor &tensor) {
     std::string name = tensor.name;
     for (auto [pattern, rename] : llvm::zip(patterns, recipe.renames))
       if (pattern.match(name))
         name = pattern.sub(rename.to, name);
     byLogical.try_emplace(name, &tensor);
-  }
+  };
+  // A derived tensor may have the name of one of its parts, which is not what the graph means.
+  for (const CheckpointTensor &tensor : standIns)
+    add(tensor);
+  for (const CheckpointTensor &tensor : checkpoint.tensors)
+    add(tensor);
+}
+
+const DerivedTensor *TensorTable::derivedOf(const CheckpointTensor &tensor) const {
+  const size_t index = &tensor - standIns.data();
+  return !standIns.empty() && &tensor >= standIns.data() && index < standIns.size() ? &derived.tensors[index] : nullptr;
+}
+
+std::string TensorTable::paramOf(const CheckpointTensor &tensor) const {
+  const DerivedTensor *made = derivedOf(tensor);
+  return made ? made->param : tensor.name;
+}
+
+void TensorTable::consume(const CheckpointTensor &tensor) {
+  if (const DerivedTensor *made = derivedOf(tensor))
+    consumed.insert(made->sources.begin(), made->sources.end());
+  else
+    consumed.insert(tensor.name);
 }
 
 const CheckpointTensor *TensorTable::find(StringRef logical) const {
@@ -54,6 +83,11 @@ std::vector<TensorTable::Ignored> TensorTable::account(Diagnostics &diags) const
   for (const CheckpointTensor &tensor : checkpoint.tensors) {
     if (consumed.count(tensor.name))
       continue;
+    auto part = llvm::find_if(derived.ignored, [&](const auto &entry) { return entry.first == tensor.name; });
+    if (part != derived.ignored.end()) {
+      ignored.push_back({tensor.name, part->second});
+      continue;
+    }
     auto match = llvm::find_if(globs, [&](const auto &glob) { return glob.first.match(tensor.name); });
     if (match != globs.end())
       ignored.push_back({tensor.name, match->second});

@@ -33,7 +33,7 @@ template <typename T> LogicalResult RefContext<T>::materialise(RefTensor<T> &val
 
 template <typename T> const RefEntry<T> *flagrelease::findReference(StringRef opName) {
   for (ArrayRef<RefEntry<T>> table :
-       {elementwiseReference<T>(), shapeReference<T>(), layerReference<T>(), attentionReference<T>()})
+       {elementwiseReference<T>(), shapeReference<T>(), numberReference<T>(), layerReference<T>(), attentionReference<T>()})
     for (const RefEntry<T> &entry : table)
       if (entry.name == opName)
         return &entry;

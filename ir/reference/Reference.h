@@ -65,6 +65,7 @@ template <typename T> struct RefEntry {
 // One table per file.
 template <typename T> llvm::ArrayRef<RefEntry<T>> elementwiseReference();
 template <typename T> llvm::ArrayRef<RefEntry<T>> shapeReference();
+template <typename T> llvm::ArrayRef<RefEntry<T>> numberReference();
 template <typename T> llvm::ArrayRef<RefEntry<T>> layerReference();
 template <typename T> llvm::ArrayRef<RefEntry<T>> attentionReference();
 

@@ -8,10 +8,16 @@
 
 #include "llvm/ADT/StringMap.h"
 
+#include <map>
 #include <memory>
 #include <mutex>
 
 namespace flagrelease {
+
+namespace params {
+template <typename T> struct Evaluator;
+struct ByteEvaluator;
+} // namespace params
 
 /// A rectangular part of a tensor.
 struct Box {
@@ -28,8 +34,8 @@ struct Box {
 class ParamEvaluator : public ParamReader {
 public:
   /// Both outlive the evaluator. `sources` as openSources() gives them.
-  ParamEvaluator(const Checkpoint &checkpoint, std::vector<std::shared_ptr<FileSource>> sources)
-      : checkpoint(checkpoint), sources(std::move(sources)) {}
+  ParamEvaluator(const Checkpoint &checkpoint, std::vector<std::shared_ptr<FileSource>> sources, CpuLevel level = bestCpuLevel())
+      : checkpoint(checkpoint), sources(std::move(sources)), level(level) {}
 
   LogicalResult readRows(fr::ParamOp param, int64_t first, int64_t count, float *out, Diagnostics &diags) override;
   LogicalResult readRows(fr::ParamOp param, int64_t first, int64_t count, double *out, Diagnostics &diags) override;
@@ -40,9 +46,23 @@ public:
   LogicalResult readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out, RangeLoss *loss,
                           Diagnostics &diags) const;
 
+  /// Where readBytes is best cut: bytes of the rows that share scales. 0: anywhere between rows.
+  static uint64_t grainOf(fr::ParamOp param);
+
 private:
+  template <typename T> friend struct params::Evaluator;
+  friend struct params::ByteEvaluator;
+  static constexpr int64_t kMaxRowsTogether = 1024;
+
   const Checkpoint &checkpoint;
   std::vector<std::shared_ptr<FileSource>> sources;
+  CpuLevel level;
+  /// Scales that need a whole tensor are computed once.
+  struct KeptScales {
+    std::mutex lock;
+    std::map<mlir::Operation *, std::vector<float>> byOp;
+  };
+  std::shared_ptr<KeptScales> kept = std::make_shared<KeptScales>();
 };
 
 } // namespace flagrelease

@@ -1,0 +1,477 @@
+// The ops that say how weights are stored, for boxes: see Evaluator.h. Numbers: ir/reference/Numbers.h.
+#include "ir/reference/Index.h"
+#include "ir/reference/Numbers.h"
+#include "weights/codecs/Codec.h"
+#include "weights/params/Evaluator.h"
+#include "weights/params/Kernels.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <algorithm>
+
+using namespace flagrelease;
+using namespace flagrelease::params;
+using namespace mlir;
+
+namespace {
+/// Numbers that are held at a time to find the scales of large blocks.
+constexpr int64_t kMaxHeld = int64_t(1) << 20;
+
+unsigned wordBitsOf(Type type) { return elementOf(type).isSignlessInteger(32) ? 32 : 8; }
+
+/// Calls visit(offset in the box, index of the block in the cover, run length) for the pieces of a box's rows that lie in one
+/// block.
+template <typename Visit> void forSegments(const Box &box, llvm::ArrayRef<int64_t> blocks, const Box &cover, Visit visit) {
+  const size_t rank = box.size.size();
+  if (box.elements() == 0)
+    return;
+  if (rank == 0) {
+    visit(0, 0, 1);
+    return;
+  }
+  const int64_t width = box.size.back(), block = blocks.back(), start = box.begin.back();
+  const std::vector<int64_t> strides = stridesOf(cover.size);
+  std::vector<int64_t> index(rank - 1, 0);
+  const int64_t rows = box.elements() / width;
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t base = 0;
+    for (size_t d = 0; d + 1 < rank; ++d)
+      base += ((box.begin[d] + index[d]) / blocks[d] - cover.begin[d]) * strides[d];
+    for (int64_t at = 0; at < width;) {
+      const int64_t inBlock = (start + at) / block, run = std::min(width - at, (inBlock + 1) * block - start - at);
+      visit(row * width + at, base + inBlock - cover.begin.back(), run);
+      at += run;
+    }
+    for (size_t d = rank - 1; d-- > 0;) {
+      if (++index[d] < box.size[d])
+        break;
+      index[d] = 0;
+    }
+  }
+}
+
+LogicalResult notFinite(StringRef where, Diagnostics &diags) {
+  return diags.error(where, "holds a NaN or an infinity, which has no place in a quantised tensor",
+                     "restore the checkpoint, or keep this tensor as it is stored");
+}
+
+/// The op under casts, with the types that its numbers were rounded to on the way, the last one first.
+template <typename Op> Op underCasts(Value value, llvm::SmallVectorImpl<DType> &types) {
+  while (auto cast = value.getDefiningOp<fr::CastOp>()) {
+    if (std::optional<DType> type = dtypeOf(elementOf(cast.getType())))
+      types.push_back(*type);
+    value = cast.getX();
+  }
+  return value.getDefiningOp<Op>();
+}
+
+float realOf(const APFloat &value) { return static_cast<float>(value.convertToDouble()); }
+} // namespace
+
+BlockCover params::coverOf(const std::vector<int64_t> &shape, llvm::ArrayRef<int64_t> blockSizes, const Box &box) {
+  BlockCover cover{box, box};
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const int64_t block = blockSizes[d], first = box.begin[d] / block;
+    const int64_t last = box.size[d] ? (box.begin[d] + box.size[d] - 1) / block : first - 1;
+    cover.blocks.begin[d] = first;
+    cover.blocks.size[d] = last - first + 1;
+    cover.elements.begin[d] = first * block;
+    cover.elements.size[d] = std::min(shape[d], (last + 1) * block) - first * block;
+  }
+  return cover;
+}
+
+template <typename T> LogicalResult Evaluator<T>::gather(fr::GatherOp op, const Box &box, T *out) {
+  if (op.getAxis() != 0 || op.getBatchDims() != 0)
+    return diags.error(where, "fr.gather inside a param picks along the first axis",
+                       "this is a mistake of the program: please report it");
+  const size_t picked = rankOf(op.getIndices().getType());
+  const std::vector<int64_t> table = staticShape(op.getX().getType());
+  Box indexBox{{box.begin.begin(), box.begin.begin() + picked}, {box.size.begin(), box.size.begin() + picked}};
+  Box tableBox{{0}, {table[0]}};
+  tableBox.begin.insert(tableBox.begin.end(), box.begin.begin() + picked, box.begin.end());
+  tableBox.size.insert(tableBox.size.end(), box.size.begin() + picked, box.size.end());
+  std::vector<int64_t> indices(indexBox.elements());
+  std::vector<T> values(tableBox.elements());
+  if (failed(as<int64_t>().eval(op.getIndices(), indexBox, indices.data())) || failed(eval(op.getX(), tableBox, values.data())))
+    return failure();
+  const int64_t row = table[0] ? tableBox.elements() / table[0] : 0;
+  for (auto [i, index] : llvm::enumerate(indices)) {
+    if (index < 0 || index >= table[0])
+      return diags.error(where, "index " + Twine(index) + " is outside a table of " + Twine(table[0]) + " entries",
+                         "the checkpoint is damaged: restore it");
+    std::copy_n(values.data() + index * row, row, out + i * row);
+  }
+  return success();
+}
+
+template <typename T> LogicalResult Evaluator<T>::unpack(fr::UnpackOp op, const Box &box, T *out) {
+  const auto bits = static_cast<unsigned>(op.getBits()), word = wordBitsOf(op.getX().getType());
+  const int64_t axis = op.getAxis(), begin = box.begin[axis], size = box.size[axis];
+  if (box.elements() == 0)
+    return success();
+  // Whole words, and whole groups of them where elements lie across words or out of order.
+  const int64_t group = word % bits == 0 ? word / bits : word, groupWords = group * bits / word;
+  const std::vector<int64_t> stored = staticShape(op.getX().getType());
+  Box words = box;
+  words.begin[axis] = begin / group * groupWords;
+  words.size[axis] = std::min(stored[axis], ((begin + size - 1) / group + 1) * groupWords) - words.begin[axis];
+  std::vector<int64_t> values(words.elements());
+  if (failed(as<int64_t>().eval(op.getX(), words, values.data())))
+    return failure();
+  auto [outer, inner] = outerInner(box.size, axis);
+  const int64_t wordCount = words.size[axis], skip = begin - begin / group * group;
+  std::vector<int64_t> stream(wordCount + 1, 0);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t j = 0; j < inner; ++j) {
+      const int64_t *from = values.data() + o * wordCount * inner + j;
+      if (inner != 1) {
+        for (int64_t w = 0; w < wordCount; ++w)
+          stream[w] = from[w * inner];
+        from = stream.data();
+      }
+      T *to = out + o * size * inner + j;
+      for (int64_t i = 0; i < size; ++i)
+        to[i * inner] = static_cast<T>(unpackOne(from, skip + i, bits, op.getOrder(), word));
+    }
+  return success();
+}
+
+template <typename T> LogicalResult Evaluator<T>::dequantize(fr::DequantizeOp op, const Box &box, T *out) {
+  const BlockCover cover = coverOf(staticShape(op.getX().getType()), op.getBlocks(), box);
+  std::vector<T> scale(cover.blocks.elements()), zero;
+  if (failed(eval(op.getX(), box, out)) || failed(eval(op.getScale(), cover.blocks, scale.data())))
+    return failure();
+  if (op.getZero()) {
+    zero.resize(scale.size());
+    if (failed(eval(op.getZero(), cover.blocks, zero.data())))
+      return failure();
+  }
+  if constexpr (!std::is_same_v<T, int64_t>)
+    for (T s : scale)
+      if (!(s - s == 0))
+        return notFinite(where, diags);
+  forSegments(box, op.getBlocks(), cover.blocks, [&](int64_t at, int64_t block, int64_t run) {
+    const T s = scale[block], z = zero.empty() ? T(0) : zero[block];
+    for (int64_t i = at; i < at + run; ++i)
+      out[i] = (out[i] - z) * s;
+  });
+  return success();
+}
+
+template <typename T> LogicalResult Evaluator<T>::decodeBlocks(fr::DecodeOp op, const Box &box, T *out) {
+  const BlockInfo &info = blockInfo(*parseBlockFormat(op.getFormat()));
+  if (box.elements() == 0)
+    return success();
+  const size_t last = box.size.size() - 1;
+  const int64_t first = box.begin[last] / info.elements, end = (box.begin[last] + box.size[last] - 1) / info.elements + 1;
+  Box stored = box;
+  stored.begin[last] = first * info.bytes;
+  stored.size[last] = (end - first) * info.bytes;
+  std::vector<std::byte> bytes(stored.elements());
+  if (failed(evalBytes(as<float>(), op.getX(), stored, bytes.data())))
+    return failure();
+  const int64_t rows = box.elements() / box.size[last], count = (end - first) * info.elements;
+  const int64_t skip = box.begin[last] - first * info.elements;
+  std::vector<float> row(count);
+  const BlockCodec *codec = findCodec(info.format);
+  const QuantKernels &kernels = quantKernels(owner.level);
+  for (int64_t r = 0; r < rows; ++r) {
+    codec->decode(bytes.data() + r * stored.size[last], row.data(), count, owner.level);
+    if (kernels.range(row.data(), count).absBits >= 0x7F800000u)
+      return notFinite(where, diags);
+    std::copy_n(row.data() + skip, box.size[last], out + r * box.size[last]);
+  }
+  return success();
+}
+
+template <typename T> LogicalResult Evaluator<T>::quantScale(fr::QuantScaleOp op, const Box &box, T *out) {
+  const std::vector<int64_t> shape = staticShape(op.getX().getType());
+  const llvm::ArrayRef<int64_t> blocks = op.getBlocks();
+  Box elements = box;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    elements.begin[d] = box.begin[d] * blocks[d];
+    elements.size[d] = std::min(shape[d], (box.begin[d] + box.size[d]) * blocks[d]) - elements.begin[d];
+  }
+  // Scales of blocks that are too large to hold: all of them at once, kept.
+  const bool keep = elements.elements() > kMaxHeld && rankOf(op.getType()) == static_cast<int64_t>(box.size.size());
+  std::unique_lock<std::mutex> lock(owner.kept->lock, std::defer_lock);
+  const std::vector<int64_t> all = staticShape(op.getType());
+  if (keep) {
+    lock.lock();
+    if (auto it = owner.kept->byOp.find(op); it != owner.kept->byOp.end()) {
+      return forRuns(all, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
+        std::copy_n(it->second.data() + offset, run, out + flat);
+        return success();
+      });
+    }
+    elements = {std::vector<int64_t>(shape.size(), 0), shape};
+  }
+  const Box scaleBox = keep ? Box{std::vector<int64_t>(all.size(), 0), all} : box;
+  std::vector<NumberRange> ranges(scaleBox.elements());
+  const QuantKernels &kernels = quantKernels(owner.level);
+  std::vector<float> x;
+  // In parts of whole first-dimension slices.
+  const int64_t slice = elements.size[0] ? elements.elements() / elements.size[0] : 1;
+  const int64_t step = std::max<int64_t>(1, kMaxHeld / std::max<int64_t>(1, slice));
+  for (int64_t at = 0; at < elements.size[0]; at += step) {
+    Box part = elements;
+    part.begin[0] += at;
+    part.size[0] = std::min(step, elements.size[0] - at);
+    x.resize(part.elements());
+    if (failed(as<float>().eval(op.getX(), part, x.data())))
+      return failure();
+    forSegments(part, blocks, scaleBox,
+                [&](int64_t from, int64_t block, int64_t run) { ranges[block].merge(kernels.range(x.data() + from, run)); });
+  }
+  const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
+  std::vector<float> scales(ranges.size());
+  for (auto [range, scale] : llvm::zip_equal(ranges, scales)) {
+    scale = scaleOf(range, op.getRule(), lo, hi);
+    if (scale != scale)
+      return notFinite(where, diags);
+  }
+  if (!keep) {
+    std::copy(scales.begin(), scales.end(), out);
+    return success();
+  }
+  const std::vector<float> &kept = owner.kept->byOp[op] = std::move(scales);
+  return forRuns(all, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
+    std::copy_n(kept.data() + offset, run, out + flat);
+    return success();
+  });
+}
+
+template <typename T> LogicalResult Evaluator<T>::fromBytes(Value value, const Box &box, T *out) {
+  std::optional<DType> type = dtypeOf(elementOf(value.getType()));
+  std::vector<std::byte> bytes(box.elements() * byteWidth(*type));
+  if (failed(evalBytes(as<float>(), value, box, bytes.data())))
+    return failure();
+  decode(*type, bytes.data(), out, box.elements(), owner.level);
+  return success();
+}
+
+namespace flagrelease::params {
+
+struct ByteEvaluator {
+  const Evaluator<float> &with;
+  const QuantKernels &kernels;
+  explicit ByteEvaluator(const Evaluator<float> &with) : with(with), kernels(quantKernels(with.owner.level)) {}
+
+  /// x and what its blocks have in common, for a box of a quantize or quant_zero.
+  struct Blocks {
+    BlockCover cover;
+    std::vector<float> x; ///< of cover.elements
+    std::vector<float> scale, zero;
+  };
+
+  /// The scales of the blocks of `cover`; from x itself where that is what they follow from and all of their blocks is there.
+  LogicalResult scalesOf(Value scale, Value x, llvm::ArrayRef<int64_t> blockSizes, const Blocks &at, bool whole,
+                         std::vector<float> &out) {
+    out.resize(at.cover.blocks.elements());
+    llvm::SmallVector<DType, 2> casts;
+    auto op = underCasts<fr::QuantScaleOp>(scale, casts);
+    if (!whole || !op || op.getX() != x || op.getBlocks() != blockSizes)
+      return Evaluator<float>(with).eval(scale, at.cover.blocks, out.data());
+    std::vector<NumberRange> ranges = rangesOf(blockSizes, at);
+    const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
+    for (auto [range, value] : llvm::zip_equal(ranges, out)) {
+      value = scaleOf(range, op.getRule(), lo, hi);
+      if (value != value)
+        return notFinite(with.where, with.diags);
+    }
+    for (DType type : llvm::reverse(casts))
+      Evaluator<float>(with).round(type, out.data(), static_cast<int64_t>(out.size()));
+    return success();
+  }
+
+  std::vector<NumberRange> rangesOf(llvm::ArrayRef<int64_t> blockSizes, const Blocks &at) {
+    std::vector<NumberRange> ranges(at.cover.blocks.elements());
+    forSegments(at.cover.elements, blockSizes, at.cover.blocks,
+                [&](int64_t from, int64_t block, int64_t run) { ranges[block].merge(kernels.range(at.x.data() + from, run)); });
+    return ranges;
+  }
+
+  LogicalResult quantize(fr::QuantizeOp op, const Box &box, std::byte *out) {
+    Blocks at;
+    at.cover = coverOf(staticShape(op.getX().getType()), op.getBlocks(), box);
+    const bool whole = at.cover.elements.elements() <= std::max(kMaxHeld, 2 * box.elements());
+    if (!whole)
+      at.cover.elements = box; // the scales come from elsewhere
+    at.x.resize(at.cover.elements.elements());
+    if (failed(Evaluator<float>(with).eval(op.getX(), at.cover.elements, at.x.data())) ||
+        failed(scalesOf(op.getScale(), op.getX(), op.getBlocks(), at, whole, at.scale)))
+      return failure();
+    if (op.getZero()) {
+      at.zero.resize(at.scale.size());
+      auto own = op.getZero().getDefiningOp<fr::QuantZeroOp>();
+      if (whole && own && own.getX() == op.getX() && own.getScale() == op.getScale() && own.getBlocks() == op.getBlocks()) {
+        const float lo = realOf(own.getLo()), hi = realOf(own.getHi());
+        for (auto [i, range] : llvm::enumerate(rangesOf(op.getBlocks(), at)))
+          at.zero[i] = static_cast<float>(zeroOf(range, at.scale[i], lo, hi));
+      } else if (failed(Evaluator<float>(with).eval(op.getZero(), at.cover.blocks, at.zero.data()))) {
+        return failure();
+      }
+    }
+    // Rows of the box inside those of x.
+    const bool same = at.cover.elements.size == box.size;
+    std::vector<float> cut;
+    const float *x = at.x.data();
+    if (!same) {
+      cut.resize(box.elements());
+      Box inner = box;
+      for (size_t d = 0; d < box.size.size(); ++d)
+        inner.begin[d] -= at.cover.elements.begin[d];
+      (void)forRuns(at.cover.elements.size, inner, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
+        std::copy_n(at.x.data() + offset, run, cut.data() + flat);
+        return success();
+      });
+      x = cut.data();
+    }
+    const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
+    const std::optional<DType> type = dtypeOf(elementOf(op.getType()));
+    auto *bytes = reinterpret_cast<uint8_t *>(out);
+    forSegments(box, op.getBlocks(), at.cover.blocks, [&](int64_t from, int64_t block, int64_t run) {
+      const float scale = at.scale[block], zero = at.zero.empty() ? 0.0f : at.zero[block];
+      if (!isFloat(*type)) {
+        kernels.quantize(x + from, scale, zero, lo, hi, bytes + from, run);
+        return;
+      }
+      auto *convert = *type == DType::F8E4M3 ? f32ToF8E4m3 : f32ToF8E5m2;
+      for (int64_t i = from; i < from + run; ++i) {
+        float y = scale == 0 ? 0.0f : x[i] / scale;
+        bytes[i] = convert(y < lo ? lo : y > hi ? hi : y);
+      }
+    });
+    return success();
+  }
+
+  LogicalResult quantZero(fr::QuantZeroOp op, const Box &box, std::byte *out) {
+    // `box` counts blocks.
+    const std::vector<int64_t> shape = staticShape(op.getX().getType());
+    Blocks at;
+    at.cover.blocks = at.cover.elements = box;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      at.cover.elements.begin[d] = box.begin[d] * op.getBlocks()[d];
+      at.cover.elements.size[d] =
+          std::min(shape[d], (box.begin[d] + box.size[d]) * op.getBlocks()[d]) - at.cover.elements.begin[d];
+    }
+    at.x.resize(at.cover.elements.elements());
+    if (failed(Evaluator<float>(with).eval(op.getX(), at.cover.elements, at.x.data())) ||
+        failed(scalesOf(op.getScale(), op.getX(), op.getBlocks(), at, true, at.scale)))
+      return failure();
+    const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
+    for (auto [i, range] : llvm::enumerate(rangesOf(op.getBlocks(), at)))
+      out[i] = static_cast<std::byte>(zeroOf(range, at.scale[i], lo, hi));
+    return success();
+  }
+
+  LogicalResult pack(fr::PackOp op, const Box &box, std::byte *out) {
+    const auto bits = static_cast<unsigned>(op.getBits()), word = wordBitsOf(op.getType());
+    const int64_t axis = op.getAxis();
+    const std::vector<int64_t> shape = staticShape(op.getX().getType());
+    const int64_t group = word % bits == 0 ? word / bits : word, groupWords = group * bits / word;
+    // Whole groups of words around the box.
+    const int64_t firstGroup = box.begin[axis] / groupWords,
+                  endGroup = (box.begin[axis] + box.size[axis] + groupWords - 1) / groupWords;
+    Box codesBox = box;
+    codesBox.begin[axis] = firstGroup * group;
+    codesBox.size[axis] = std::min(shape[axis], endGroup * group) - codesBox.begin[axis];
+    std::vector<uint8_t> codes(codesBox.elements());
+    if (failed(evalBytes(with, op.getX(), codesBox, reinterpret_cast<std::byte *>(codes.data()))))
+      return failure();
+    const int64_t count = codesBox.size[axis], words = box.size[axis], skip = box.begin[axis] - firstGroup * groupWords;
+    auto [outer, inner] = outerInner(box.size, axis);
+    // The common case: pairs of nibbles in the order of the bytes.
+    if (bits == 4 && op.getOrder() == fr::PackOrder::LowFirst && inner == 1 && skip == 0 && count == words * (word / 4)) {
+      kernels.nibbles(codes.data(), out, outer * count / 2);
+      return success();
+    }
+    const unsigned width = word / 8;
+    std::vector<uint64_t> stream((endGroup - firstGroup) * groupWords + 1);
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t j = 0; j < inner; ++j) {
+        std::fill(stream.begin(), stream.end(), 0);
+        for (int64_t i = 0; i < count; ++i) {
+          const int64_t bit = packedBit(i, bits, op.getOrder(), word);
+          const uint64_t value = codes[(o * count + i) * inner + j] & ((1u << bits) - 1);
+          stream[bit / word] |= value << (bit % word);
+          if (bit % word + bits > word)
+            stream[bit / word + 1] |= value >> (word - bit % word);
+        }
+        for (int64_t w = 0; w < words; ++w)
+          std::memcpy(out + ((o * words + w) * inner + j) * width, &stream[skip + w], width);
+      }
+    return success();
+  }
+
+  LogicalResult encode(fr::EncodeOp op, const Box &box, std::byte *out) {
+    const BlockInfo &info = blockInfo(*parseBlockFormat(op.getFormat()));
+    const BlockCodec *codec = findCodec(info.format);
+    if (!codec->encode)
+      return with.diags.error(with.where, StringRef(info.name) + " is a format that this program only reads",
+                              "choose another scheme");
+    const size_t last = box.size.size() - 1;
+    const int64_t first = box.begin[last] / info.bytes, end = (box.begin[last] + box.size[last] + info.bytes - 1) / info.bytes;
+    Box numbers = box;
+    numbers.begin[last] = first * info.elements;
+    numbers.size[last] = (end - first) * info.elements;
+    std::vector<float> x(numbers.elements());
+    if (failed(Evaluator<float>(with).eval(op.getX(), numbers, x.data())))
+      return failure();
+    if (kernels.range(x.data(), static_cast<int64_t>(x.size())).absBits >= 0x7F800000u)
+      return notFinite(with.where, with.diags);
+    const int64_t rows = box.elements() / std::max<int64_t>(1, box.size[last]), bytes = (end - first) * info.bytes;
+    if (bytes == box.size[last]) { // whole blocks: in place, and over the ends of rows
+      codec->encode(x.data(), out, numbers.elements(), with.owner.level);
+      return success();
+    }
+    std::vector<std::byte> row(bytes);
+    for (int64_t r = 0; r < rows; ++r) {
+      codec->encode(x.data() + r * numbers.size[last], row.data(), numbers.size[last], with.owner.level);
+      std::copy_n(row.data() + (box.begin[last] - first * info.bytes), box.size[last], out + r * box.size[last]);
+    }
+    return success();
+  }
+
+  /// What the checkpoint holds, byte by byte.
+  LogicalResult get(fr::GetOp op, const Box &box, std::byte *out) {
+    StringRef name = op.getWeight().getLeafReference().getValue();
+    const CheckpointTensor *tensor = with.owner.checkpoint.find(name);
+    if (!tensor)
+      return with.diags.error(name, "the source has no such tensor", "the module and the checkpoint are of different models");
+    const unsigned width = byteWidth(tensor->type);
+    return forRuns(tensor->shape, box, [&](int64_t flat, int64_t offset, int64_t run) {
+      return with.owner.sources[tensor->file]->read(tensor->offset + offset * width,
+                                                    {out + flat * width, static_cast<size_t>(run) * width}, with.diags);
+    });
+  }
+};
+
+bool givesBytes(Value value) {
+  return isa_and_nonnull<fr::QuantizeOp, fr::QuantZeroOp, fr::PackOp, fr::EncodeOp>(value.getDefiningOp());
+}
+
+LogicalResult evalBytes(const Evaluator<float> &with, Value value, const Box &box, std::byte *out) {
+  ByteEvaluator bytes(with);
+  return llvm::TypeSwitch<Operation *, LogicalResult>(value.getDefiningOp())
+      .Case([&](fr::QuantizeOp op) { return bytes.quantize(op, box, out); })
+      .Case([&](fr::QuantZeroOp op) { return bytes.quantZero(op, box, out); })
+      .Case([&](fr::PackOp op) { return bytes.pack(op, box, out); })
+      .Case([&](fr::EncodeOp op) { return bytes.encode(op, box, out); })
+      .Case([&](fr::GetOp op) { return bytes.get(op, box, out); })
+      .Default([&](Operation *) -> LogicalResult {
+        assert(byteWidth(*dtypeOf(elementOf(value.getType()))) == 1 && "bytes of a value of another width");
+        std::vector<int64_t> numbers(box.elements());
+        if (failed(with.as<int64_t>().eval(value, box, numbers.data())))
+          return failure();
+        for (auto [i, number] : llvm::enumerate(numbers))
+          out[i] = static_cast<std::byte>(number);
+        return success();
+      });
+}
+
+template struct Evaluator<float>;
+template struct Evaluator<double>;
+template struct Evaluator<int64_t>;
+} // namespace flagrelease::params
