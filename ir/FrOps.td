@@ -320,14 +320,16 @@ def Fr_PackOp : Fr_Op<"pack", [Pure]> {
 }
 
 def Fr_DequantizeOp : Fr_Op<"dequantize", [Pure]> {
-  let summary = "(x - zero) * scale, with one scale for each block; the result is f32";
+  let summary = "(x - zero - offset) * scale, with one scale for each block; the result is f32";
   let description = [{
     `blocks` has the size of a block along each dimension of x; scale (and zero, without it 0) has ceil(size / block) elements
-    there. x holds integers or stored floats (fp8); scales of any float type, E8M0 included, are widened first.
+    there. x holds integers or stored floats (fp8); scales of any float type, E8M0 included, are widened first. `offset` is a zero
+    that all blocks share: 8 where nibbles stand for -8 to 7.
   }];
-  let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$scale, Optional<Fr_Tensor>:$zero, DenseI64ArrayAttr:$blocks);
+  let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$scale, Optional<Fr_Tensor>:$zero, DenseI64ArrayAttr:$blocks,
+                   DefaultValuedAttr<Fr_I64Attr, "0">:$offset);
   let results = (outs Fr_Tensor:$result);
-  let assemblyFormat = "$x `,` $scale (`,` $zero^)? `blocks` $blocks attr-dict `:` functional-type(operands, $result)";
+  let assemblyFormat = "$x `,` $scale (`,` $zero^)? `blocks` $blocks (`offset` $offset^)? attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;
 }
 

@@ -87,7 +87,9 @@ template <typename T> LogicalResult dequantize(REF_PARAMS) {
   auto dequantizeOp = cast<fr::DequantizeOp>(op);
   forBlocks(in[0]->shape, dequantizeOp.getBlocks(), [&](int64_t flat, int64_t block) {
     T x = numberAt(*in[0], op->getOperand(0).getType(), flat), scale = numberAt(*in[1], op->getOperand(1).getType(), block);
-    T zero = in.size() > 2 ? numberAt(*in[2], op->getOperand(2).getType(), block) : T(0);
+    T zero = static_cast<T>(dequantizeOp.getOffset());
+    if (in.size() > 2)
+      zero += numberAt(*in[2], op->getOperand(2).getType(), block);
     out[0].f[flat] = (x - zero) * scale;
   });
   return success();

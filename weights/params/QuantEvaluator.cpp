@@ -152,7 +152,7 @@ template <typename T> LogicalResult Evaluator<T>::dequantize(fr::DequantizeOp op
       if (!(s - s == 0))
         return notFinite(where, diags);
   forSegments(box, op.getBlocks(), cover.blocks, [&](int64_t at, int64_t block, int64_t run) {
-    const T s = scale[block], z = zero.empty() ? T(0) : zero[block];
+    const T s = scale[block], z = (zero.empty() ? T(0) : zero[block]) + static_cast<T>(op.getOffset());
     for (int64_t i = at; i < at + run; ++i)
       out[i] = (out[i] - z) * s;
   });

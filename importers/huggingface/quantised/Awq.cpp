@@ -41,7 +41,7 @@ LogicalResult flagrelease::declareAwq(QuantisedBuilder &b) {
     return b.derive(base + ".weight", {n, k}, [&] {
       Value codes = b.unpack(b.get(qweight), 4, fr::PackOrder::Awq, 1, n), scale = b.get(*scales);
       if (!qzeros)
-        return b.transpose2(b.dequantize(b.binary<fr::SubOp>(b.f32(codes), b.constant(8.0f)), scale, Value(), {size, 1}));
+        return b.transpose2(b.dequantize(codes, scale, Value(), {size, 1}, /*offset=*/8));
       return b.transpose2(b.dequantize(codes, scale, b.unpack(b.get(*qzeros), 4, fr::PackOrder::Awq, 1, n), {size, 1}));
     });
   });

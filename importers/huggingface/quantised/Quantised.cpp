@@ -173,8 +173,8 @@ Value QuantisedBuilder::reshape(Value x, llvm::ArrayRef<int64_t> shape) {
 
 Value QuantisedBuilder::transpose2(Value x) { return builder.create<fr::TransposeOp>(loc, x, llvm::ArrayRef<int64_t>{1, 0}); }
 
-Value QuantisedBuilder::dequantize(Value x, Value scale, Value zero, llvm::ArrayRef<int64_t> blocks) {
-  return builder.create<fr::DequantizeOp>(loc, withElement(x, builder.getF32Type()), x, scale, zero, blocks);
+Value QuantisedBuilder::dequantize(Value x, Value scale, Value zero, llvm::ArrayRef<int64_t> blocks, int64_t offset) {
+  return builder.create<fr::DequantizeOp>(loc, withElement(x, builder.getF32Type()), x, scale, zero, blocks, offset);
 }
 
 LogicalResult QuantisedBuilder::readSmall(const CheckpointTensor &tensor, std::vector<std::byte> &bytes) {

@@ -75,7 +75,7 @@ public:
   mlir::Value gather(mlir::Value table, mlir::Value indices);
   mlir::Value reshape(mlir::Value x, llvm::ArrayRef<int64_t> shape);
   mlir::Value transpose2(mlir::Value x); ///< [a, b] to [b, a]
-  mlir::Value dequantize(mlir::Value x, mlir::Value scale, mlir::Value zero, llvm::ArrayRef<int64_t> blocks);
+  mlir::Value dequantize(mlir::Value x, mlir::Value scale, mlir::Value zero, llvm::ArrayRef<int64_t> blocks, int64_t offset = 0);
   template <typename Op> mlir::Value binary(mlir::Value a, mlir::Value b) { return builder.create<Op>(loc, a, b).getResult(); }
 
   /// The integers of a small tensor.
