@@ -356,15 +356,15 @@ def Fr_QuantZeroOp : Fr_PureOp<"quant_zero"> {
 }
 
 def Fr_QuantizeOp : Fr_Op<"quantize", [Pure]> {
-  let summary = "round(x / scale) + zero, within lo and hi, as integers; or x / scale as fp8, saturating";
+  let summary = "round(x / scale) + zero + offset, within lo and hi, as integers; or x / scale as fp8, saturating";
   let description = [{
-    Ties go to the even number; x / 0 is 0. The result is i8, ui8, or an 8-bit float type, for which lo and hi are its largest
+    Ties go to the even number; x / 0 is 0. `offset` is a zero that all blocks share. The result is i8, ui8, or an 8-bit float type, for which lo and hi are its largest
     finite numbers.
   }];
   let arguments = (ins Fr_Tensor:$x, Fr_Tensor:$scale, Optional<Fr_Tensor>:$zero, F64Attr:$lo, F64Attr:$hi,
-                   DenseI64ArrayAttr:$blocks);
+                   DenseI64ArrayAttr:$blocks, DefaultValuedAttr<Fr_I64Attr, "0">:$offset);
   let results = (outs Fr_Tensor:$result);
-  let assemblyFormat = "$x `,` $scale (`,` $zero^)? `range` $lo `to` $hi `blocks` $blocks attr-dict `:` functional-type(operands, $result)";
+  let assemblyFormat = "$x `,` $scale (`,` $zero^)? `range` $lo `to` $hi `blocks` $blocks (`offset` $offset^)? attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;
 }
 

@@ -51,6 +51,41 @@ def ApplyScheme : Fr_Pass<"fr-apply-scheme"> {
   let options = [Option<"dtype", "dtype", "std::string", /*default=*/"", "f32, f16 or bf16">];
 }
 
+def ReplaceQuantized : Fr_Pass<"fr-replace-quantized"> {
+  let summary = "dequantised tensors take the place of the parts that they are made of";
+  let description = [{
+    For checkpoint formats whose scheme stores something else than a quantised source does: the params of the parts go, and the one
+    with their numbers, `X.dequantized`, becomes `X`. `drop` names parts that no number depends on (shapes, scales of activations).
+  }];
+  let options = [ListOption<"drop", "drop", "std::string", "params to remove">];
+}
+
+def QuantizeWeights : Fr_Pass<"fr-quantize-weights"> {
+  let summary = "matrices of linear layers become small integers or small floats with scales";
+  let description = [{
+    Each param that a linear layer multiplies by is replaced by params that hold what a consumer stores, and the layer reads them
+    through `fr.dequantize`. Kinds: `int` (of `bits`), `fp8` (E4M3), `blocks` (formats of ggml, by `formats`; only the numbers that they stand for).
+    One scale stands for `rows` x `columns` numbers, 0 meaning all.
+
+    Layouts: `compressed-tensors` and `fp8` (names and packing of those checkpoints), `onnx` (what MatMulNBits and
+    DequantizeLinear read), `effective`: nothing is stored, the graph uses private params with the numbers that the
+    stored ones stand for. In all but `onnx` the graph uses such private params.
+
+    `skip` names roles that stay: `embedding` (a table that is looked up), `output` (the head, whose product is a result). The
+    attributes `fr.quantized` and `fr.kept` of the module list the tensors, the second with reasons.
+  }];
+  let options = [Option<"kind", "kind", "std::string", /*default=*/"\"int\"", "int, fp8 or blocks">,
+                 Option<"bits", "bits", "int64_t", /*default=*/"8", "width of integers">,
+                 Option<"symmetric", "symmetric", "bool", /*default=*/"true", "zero is stored as zero">,
+                 Option<"rows", "rows", "int64_t", /*default=*/"1", "rows that share a scale">,
+                 Option<"columns", "columns", "int64_t", /*default=*/"0", "columns that share a scale">,
+                 Option<"scale", "scale", "std::string", /*default=*/"\"f32\"", "element type of scales: f32, f16, bf16, f8_e8m0">,
+                 Option<"layout", "layout", "std::string", /*default=*/"\"effective\"", "compressed-tensors, fp8, onnx or effective">,
+                 ListOption<"skip", "skip", "std::string", "roles that stay: embedding, output">,
+                 ListOption<"formats", "formats", "std::string", "for blocks: param=format">,
+                 Option<"fallback", "fallback", "bool", /*default=*/"false", "keep a matrix whose rows are no whole groups">];
+}
+
 def DropTaps : Fr_Pass<"fr-drop-taps"> {
   let summary = "taps are removed: the file that ships";
 }

@@ -129,7 +129,8 @@ template <typename T> LogicalResult quantize(REF_PARAMS) {
   forBlocks(in[0]->shape, quantizeOp.getBlocks(), [&](int64_t flat, int64_t block) {
     const auto x = static_cast<float>(in[0]->f[flat]);
     const auto scale = static_cast<float>(numberAt(*in[1], op->getOperand(1).getType(), block));
-    const auto zero = in.size() > 2 ? static_cast<float>(numberAt(*in[2], op->getOperand(2).getType(), block)) : 0.0f;
+    const auto zero = static_cast<float>(quantizeOp.getOffset()) +
+                      (in.size() > 2 ? static_cast<float>(numberAt(*in[2], op->getOperand(2).getType(), block)) : 0.0f);
     if (out[0].integer) {
       out[0].i[flat] = quantizeOne(x, scale, zero, lo, hi);
     } else {

@@ -332,7 +332,8 @@ struct ByteEvaluator {
     const std::optional<DType> type = dtypeOf(elementOf(op.getType()));
     auto *bytes = reinterpret_cast<uint8_t *>(out);
     forSegments(box, op.getBlocks(), at.cover.blocks, [&](int64_t from, int64_t block, int64_t run) {
-      const float scale = at.scale[block], zero = at.zero.empty() ? 0.0f : at.zero[block];
+      const float scale = at.scale[block];
+      const float zero = (at.zero.empty() ? 0.0f : at.zero[block]) + static_cast<float>(op.getOffset());
       if (!isFloat(*type)) {
         kernels.quantize(x + from, scale, zero, lo, hi, bytes + from, run);
         return;
