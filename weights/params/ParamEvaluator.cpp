@@ -3,6 +3,7 @@
 #include "ir/reference/Index.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/ErrorHandling.h"
 
 #include <algorithm>
 
@@ -52,6 +53,9 @@ template <typename T> struct Evaluator {
     const CheckpointTensor *tensor = checkpoint.find(name);
     if (!tensor)
       return diags.error(name, "the source has no such tensor", "the module and the checkpoint are of different models");
+    if (!hasNumbers(tensor->type))
+      return diags.error(name, "holds " + dtypeName(tensor->type) + ", whose numbers this version does not compute with",
+                         "use a checkpoint that stores it as F32, F16, BF16 or F8_E4M3");
     unsigned width = byteWidth(tensor->type);
     std::vector<std::byte> buffer;
     return forRuns(tensor->shape, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
@@ -112,6 +116,8 @@ template <typename T> struct Evaluator {
       return each(uint16_t(), f16ToF32);
     case DType::BF16:
       return each(uint16_t(), bf16ToF32);
+    default:
+      llvm_unreachable("get() has refused types without numbers");
     }
   }
 
@@ -377,9 +383,7 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
   case DType::U8:
   case DType::Bool:
     return integers(int8_t());
-  case DType::F8E4M3:
-  case DType::F8E5M2:
-  case DType::F8E8M0:
+  default:
     break;
   }
   return diags.error(param.getSymName(), "computing " + dtypeName(*type) + " is not built yet",
