@@ -3,7 +3,7 @@ PRESET ?= release
 TESTS ?= .
 BUILD := build/$(PRESET)
 
-.PHONY: all deps configure demo test check format bench clean help
+.PHONY: all deps configure demo test fuzz check format bench clean help
 
 all: configure                 ## build everything; the program is build/release/flagrelease
 	@cmake --build --preset $(PRESET)
@@ -14,6 +14,11 @@ demo: deps all                 ## install what is missing, build, migrate the ex
 test: deps all                 ## build and run every test
 	@ctest --preset $(PRESET) --tests-regex '$(TESTS)' --parallel $$(nproc) --output-junit tests.xml --test-output-truncation head
 	@[ '$(TESTS)' != . ] || tools/check_ran.py $(BUILD)/tests.xml
+
+fuzz: deps                     ## feed the readers mutated files, FUZZ_SECONDS (60) for each; FUZZ="zip pickle" for some of them
+	@cmake --preset fuzz
+	@cmake --build --preset fuzz
+	@tests/fuzz/run build/fuzz $(FUZZ)
 
 check: deps all                ## formatting, include directions, names, generated docs
 	@tools/check $(BUILD)

@@ -34,6 +34,12 @@ FailureOr<Artefact> flagrelease::layOut(const Model &model, const MigrationPlan 
   if (failed(files))
     return failure();
   artefact.files = std::move(*files);
+  assert(llvm::none_of(artefact.files.files,
+                       [&](const ExportedFile &file) {
+                         return file.kind == ExportedFile::Kind::Placed &&
+                                model.checkpoint->files[file.source].format != FileFormat::Safetensors;
+                       }) &&
+         "pickles are left out of artefacts");
   artefact.module = std::move(module);
   return artefact;
 }

@@ -6,6 +6,8 @@
 
 #include "llvm/ADT/StringExtras.h"
 
+#include <filesystem>
+
 using namespace flagrelease;
 
 namespace {
@@ -52,9 +54,18 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
   FailureOr<Source> source = resolveSource(options, diags);
   if (failed(source))
     return exitCodeOf(diags);
-  FailureOr<Checkpoint> checkpoint = openCheckpoint(source->folder, diags);
+  Diagnostics reading;
+  FailureOr<Checkpoint> checkpoint = openCheckpoint(source->folder, reading);
+  // A folder must be a model; a file may be one that has only tensors to show.
+  std::error_code error;
+  const bool isModel = succeeded(checkpoint) && (std::filesystem::is_directory(source->folder, error) ||
+                                                 std::filesystem::exists(checkpoint->folder + "/config.json", error));
+  if (!isModel)
+    diags.merge(reading); // else openModel() says the same
   if (failed(checkpoint))
     return exitCodeOf(diags);
+  if (!isModel)
+    diags.note(source->name, "has no config.json beside it: what model its tensors are is not known");
   uint64_t parameters = 0;
   for (const CheckpointTensor &tensor : checkpoint->tensors) {
     uint64_t n = 1;
@@ -63,7 +74,7 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     parameters += n;
   }
   std::vector<Pattern> patterns = patternsOf(*checkpoint);
-  FailureOr<Model> model = openModel(options, console, diags);
+  FailureOr<Model> model = isModel ? openModel(options, console, diags) : FailureOr<Model>(failure());
   if (options.json) {
     json::Object root;
     root.set("name", source->name);

@@ -7,6 +7,7 @@
 #include "text/Nearest.h"
 #include "text/Sizes.h"
 #include "weights/Digest.h"
+#include "weights/TensorEntry.h"
 
 #include <filesystem>
 
@@ -105,10 +106,7 @@ LogicalResult chooseCache(const Options &options, const Model &model, MigrationP
 uint64_t bytesOf(const Model &model, const Scheme &scheme) {
   uint64_t total = 0;
   for (const CheckpointTensor &tensor : model.checkpoint->tensors) {
-    uint64_t elements = 1;
-    for (int64_t d : tensor.shape)
-      elements *= d;
-    total += elements * byteWidth(scheme.storedAs(tensor.type));
+    total += tensorBytes(scheme.storedAs(tensor.type), tensor.shape).value_or(0);
   }
   return total;
 }

@@ -7,7 +7,7 @@
 namespace flagrelease {
 
 struct Source {
-  std::string folder; ///< a local folder, or one .safetensors file
+  std::string folder; ///< a local folder, or one weight file
   std::string name;   ///< for reports and manifests: never a path
 };
 

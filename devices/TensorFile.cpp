@@ -76,6 +76,10 @@ std::optional<Placed> readEntry(const json::Member &member, uint64_t dataBytes, 
     what = "unknown dtype \"" + escape::terminal(dtype->string(), 40) + "\"";
     return std::nullopt;
   }
+  if (!hasNumbers(*type)) {
+    what = "dtype " + dtypeName(*type).str() + ", whose numbers this version does not compute with";
+    return std::nullopt;
+  }
   Placed placed;
   placed.name = member.key;
   placed.tensor.type = *type;

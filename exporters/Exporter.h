@@ -34,7 +34,7 @@ struct ExportedTensor {
 
 struct ExportedFile {
   enum class Kind : uint8_t {
-    Placed,  ///< a file of the checkpoint as it is, at the same name
+    Placed,  ///< a .safetensors file of the checkpoint as it is, at the same name
     Derived, ///< tensors to be computed from params and written at their offsets; zeros between them
     Written, ///< `content`
   };

@@ -12,15 +12,33 @@ namespace {
 struct Row {
   DType type;
   const char *name;
-  uint8_t bytes;
+  uint8_t bits;
 };
 
 // In the order of the enum: indexed by it.
 constexpr Row kTypes[] = {
-    {DType::F64, "F64", 8},        {DType::F32, "F32", 4},        {DType::F16, "F16", 2},        {DType::BF16, "BF16", 2},
-    {DType::F8E4M3, "F8_E4M3", 1}, {DType::F8E5M2, "F8_E5M2", 1}, {DType::F8E8M0, "F8_E8M0", 1}, {DType::I64, "I64", 8},
-    {DType::I32, "I32", 4},        {DType::I16, "I16", 2},        {DType::I8, "I8", 1},          {DType::U64, "U64", 8},
-    {DType::U32, "U32", 4},        {DType::U16, "U16", 2},        {DType::U8, "U8", 1},          {DType::Bool, "BOOL", 1},
+    {DType::F64, "F64", 64},
+    {DType::F32, "F32", 32},
+    {DType::F16, "F16", 16},
+    {DType::BF16, "BF16", 16},
+    {DType::F8E4M3, "F8_E4M3", 8},
+    {DType::F8E5M2, "F8_E5M2", 8},
+    {DType::F8E8M0, "F8_E8M0", 8},
+    {DType::I64, "I64", 64},
+    {DType::I32, "I32", 32},
+    {DType::I16, "I16", 16},
+    {DType::I8, "I8", 8},
+    {DType::U64, "U64", 64},
+    {DType::U32, "U32", 32},
+    {DType::U16, "U16", 16},
+    {DType::U8, "U8", 8},
+    {DType::Bool, "BOOL", 8},
+    {DType::F8E4M3Fnuz, "F8_E4M3FNUZ", 8},
+    {DType::F8E5M2Fnuz, "F8_E5M2FNUZ", 8},
+    {DType::F6E2M3, "F6_E2M3", 6},
+    {DType::F6E3M2, "F6_E3M2", 6},
+    {DType::F4, "F4", 4},
+    {DType::C64, "C64", 64},
 };
 
 constexpr bool inEnumOrder() {
@@ -29,7 +47,7 @@ constexpr bool inEnumOrder() {
       return false;
   return true;
 }
-static_assert(inEnumOrder() && std::size(kTypes) == static_cast<size_t>(DType::Bool) + 1);
+static_assert(inEnumOrder() && std::size(kTypes) == static_cast<size_t>(kLastDType) + 1);
 
 const Row &row(DType type) {
   assert(static_cast<size_t>(type) < std::size(kTypes));
@@ -68,7 +86,9 @@ uint32_t narrowMagnitude(uint32_t bits, unsigned mantissa, int lowest) {
 
 } // namespace
 
-unsigned byteWidth(DType type) { return row(type).bytes; }
+unsigned bitWidth(DType type) { return row(type).bits; }
+
+unsigned byteWidth(DType type) { return (row(type).bits + 7) / 8; }
 
 llvm::StringRef dtypeName(DType type) { return row(type).name; }
 
@@ -80,6 +100,8 @@ std::optional<DType> parseDType(llvm::StringRef name) {
 }
 
 bool isFloat(DType type) { return type <= DType::F8E8M0; }
+
+bool hasNumbers(DType type) { return type <= DType::Bool; }
 
 float bf16ToF32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 

@@ -9,9 +9,36 @@
 
 namespace flagrelease {
 
-enum class DType : uint8_t { F64, F32, F16, BF16, F8E4M3, F8E5M2, F8E8M0, I64, I32, I16, I8, U64, U32, U16, U8, Bool };
+enum class DType : uint8_t {
+  F64,
+  F32,
+  F16,
+  BF16,
+  F8E4M3,
+  F8E5M2,
+  F8E8M0,
+  I64,
+  I32,
+  I16,
+  I8,
+  U64,
+  U32,
+  U16,
+  U8,
+  Bool,
+  // Read, counted and carried; nothing computes with their numbers (hasNumbers).
+  F8E4M3Fnuz,
+  F8E5M2Fnuz,
+  F6E2M3,
+  F6E3M2,
+  F4, ///< E2M1; two elements in a byte, the first in the low half
+  C64,
+};
+constexpr DType kLastDType = DType::C64;
 
-/// Bytes of one element.
+/// Bits of one element: 4, 6, or a multiple of 8.
+unsigned bitWidth(DType type);
+/// Bytes of one element; 1 for those of fewer than 8 bits, whose tensors are measured by tensorBytes (weights/TensorEntry.h).
 unsigned byteWidth(DType type);
 /// "F32", "BF16", "F8_E4M3", "BOOL": as written in a safetensors header.
 llvm::StringRef dtypeName(DType type);
@@ -19,6 +46,8 @@ llvm::StringRef dtypeName(DType type);
 std::optional<DType> parseDType(llvm::StringRef name);
 /// True for F64 ... F8E8M0.
 bool isFloat(DType type);
+/// True for F64 ... Bool: the types whose elements are numbers to this program, not only bytes.
+bool hasNumbers(DType type);
 
 // Conversions of one element, exact or rounded once to nearest, ties to even. Used by every reader and writer, so that a
 // number has one meaning in the whole program. Formats of eight bits and less behave as those of ml_dtypes

@@ -173,12 +173,25 @@ Type flagrelease::mlirType(DType type, MLIRContext *context) {
     return IntegerType::get(context, 8, IntegerType::Unsigned);
   case DType::Bool:
     return b.getI1Type();
+  case DType::F8E4M3Fnuz:
+    return b.getFloat8E4M3FNUZType();
+  case DType::F8E5M2Fnuz:
+    return b.getFloat8E5M2FNUZType();
+  // As E8M0: MLIR 19 has no floats below 8 bits, and nothing else uses integers of these widths.
+  case DType::F6E2M3:
+    return IntegerType::get(context, 6, IntegerType::Signed);
+  case DType::F6E3M2:
+    return IntegerType::get(context, 6, IntegerType::Unsigned);
+  case DType::F4:
+    return IntegerType::get(context, 4, IntegerType::Signed);
+  case DType::C64:
+    return ComplexType::get(b.getF32Type());
   }
   llvm_unreachable("all element types are listed");
 }
 
 std::optional<DType> flagrelease::dtypeOf(Type element) {
-  for (int i = 0; i <= static_cast<int>(DType::Bool); ++i)
+  for (int i = 0; i <= static_cast<int>(kLastDType); ++i)
     if (mlirType(static_cast<DType>(i), element.getContext()) == element)
       return static_cast<DType>(i);
   return std::nullopt;

@@ -49,8 +49,15 @@ double HostTensor::at(int64_t i) const {
     return load<uint8_t>(*this, i);
   case DType::Bool:
     return load<uint8_t>(*this, i) != 0;
+  case DType::F8E4M3Fnuz:
+  case DType::F8E5M2Fnuz:
+  case DType::F6E2M3:
+  case DType::F6E3M2:
+  case DType::F4:
+  case DType::C64:
+    break; // readers of host tensors refuse them
   }
-  llvm_unreachable("every element type is above");
+  llvm_unreachable("a type without numbers");
 }
 
 } // namespace flagrelease

@@ -6,14 +6,14 @@
 namespace flagrelease {
 
 // In the order of the enum.
-static constexpr llvm::StringLiteral kSpellings[] = {"fp64",      "fp32",        "tf32",    "fp16",        "bf16",    "fp8",
-                                                     "fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2", "fp8e5m2fnuz", "fp8e8m0", "fp4e2m1",
-                                                     "int64",     "int32",       "int16",   "int8",        "int4",    "uint64",
-                                                     "uint32",    "uint16",      "uint8",   "uint4",       "bool",    "string"};
+static constexpr llvm::StringLiteral kSpellings[] = {
+    "fp64",        "fp32",    "tf32",    "fp16",    "bf16",    "fp8",   "fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2",
+    "fp8e5m2fnuz", "fp8e8m0", "fp6e2m3", "fp6e3m2", "fp4e2m1", "int64", "int32",     "int16",       "int8",
+    "int4",        "uint64",  "uint32",  "uint16",  "uint8",   "uint4", "complex64", "bool",        "string"};
 static_assert(std::size(kSpellings) == static_cast<size_t>(NumberFormat::String) + 1);
 
 llvm::ArrayRef<llvm::StringRef> numberFormatNames() {
-  static const llvm::SmallVector<llvm::StringRef, 24> names(std::begin(kSpellings), std::end(kSpellings));
+  static const llvm::SmallVector<llvm::StringRef, 32> names(std::begin(kSpellings), std::end(kSpellings));
   return names;
 }
 
@@ -60,12 +60,24 @@ NumberFormat numberFormatOf(DType type) {
     return NumberFormat::UInt8;
   case DType::Bool:
     return NumberFormat::Bool;
+  case DType::F8E4M3Fnuz:
+    return NumberFormat::FP8E4M3FNUZ;
+  case DType::F8E5M2Fnuz:
+    return NumberFormat::FP8E5M2FNUZ;
+  case DType::F6E2M3:
+    return NumberFormat::FP6E2M3;
+  case DType::F6E3M2:
+    return NumberFormat::FP6E3M2;
+  case DType::F4:
+    return NumberFormat::FP4E2M1;
+  case DType::C64:
+    return NumberFormat::Complex64;
   }
   llvm_unreachable("a DType that is none");
 }
 
 std::optional<DType> dtypeOf(NumberFormat format) {
-  for (auto type = uint8_t(0); type <= static_cast<uint8_t>(DType::Bool); ++type)
+  for (auto type = uint8_t(0); type <= static_cast<uint8_t>(kLastDType); ++type)
     if (numberFormatOf(static_cast<DType>(type)) == format)
       return static_cast<DType>(type);
   return std::nullopt;

@@ -24,6 +24,8 @@ enum class NumberFormat : uint8_t {
   FP8E5M2,
   FP8E5M2FNUZ,
   FP8E8M0,
+  FP6E2M3,
+  FP6E3M2,
   FP4E2M1,
   Int64,
   Int32,
@@ -35,6 +37,7 @@ enum class NumberFormat : uint8_t {
   UInt16,
   UInt8,
   UInt4,
+  Complex64,
   Bool,
   String,
 };

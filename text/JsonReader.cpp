@@ -4,6 +4,16 @@
 
 #include "llvm/ADT/StringExtras.h"
 
+#include <cassert>
+#include <stdexcept>
+
+// RapidJSON asserts what a text can break: an exponent after NaN ends the program in its number conversion.
+#define RAPIDJSON_ASSERT(condition)                                                                                              \
+  do {                                                                                                                           \
+    if (!(condition))                                                                                                            \
+      throw std::logic_error(#condition);                                                                                        \
+  } while (false)
+#define RAPIDJSON_NOEXCEPT_ASSERT(condition) assert(condition)
 #include <rapidjson/error/en.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
@@ -30,11 +40,17 @@ public:
   bool Uint64(uint64_t u) { return scalar(Value(u)); }
   bool Double(double d) { return scalar(Value(d)); }
   bool RawNumber(const char *, rapidjson::SizeType, bool) { return refuse("number kept as text"); }
-  bool String(const char *data, rapidjson::SizeType length, bool) { return scalar(Value(std::string(data, length))); }
+  bool String(const char *data, rapidjson::SizeType length, bool) {
+    if (!isText({data, length}))
+      return refuseSurrogate();
+    return scalar(Value(std::string(data, length)));
+  }
 
   bool Key(const char *data, rapidjson::SizeType length, bool) {
-    startToken();
     StringRef key(data, length);
+    if (!isText(key))
+      return refuseSurrogate();
+    startToken();
     if (open.back().members.contains(key))
       return refuse("duplicate key \"" + escape::terminal(key, 200) + "\"");
     open.back().key = key.str();
@@ -58,6 +74,19 @@ private:
     Object members;
     Array items;
   };
+
+  /// RapidJSON takes the second half of a pair (\uDC00 to \uDFFF) without the first, which is no character: its UTF-8 is not
+  /// valid.
+  static bool isText(StringRef decoded) {
+    for (size_t at = decoded.find('\xED'); at != StringRef::npos; at = decoded.find('\xED', at + 1))
+      if (uint32_t c = 0; escape::decodeUtf8(decoded.drop_front(at), c) == 0)
+        return false;
+    return true;
+  }
+  bool refuseSurrogate() {
+    startToken();
+    return refuse("half of a surrogate pair in a text");
+  }
 
   bool refuse(std::string why) {
     error = std::move(why);
@@ -128,13 +157,21 @@ FailureOr<Value> json::parse(StringRef text, StringRef fileName, Diagnostics &di
   rapidjson::Reader reader;
   constexpr unsigned kFlags = rapidjson::kParseNanAndInfFlag | rapidjson::kParseIterativeFlag |
                               rapidjson::kParseFullPrecisionFlag | rapidjson::kParseValidateEncodingFlag;
-  rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
+  rapidjson::ParseResult result;
+  bool broken = false;
+  try {
+    result = reader.Parse<kFlags>(stream, builder);
+  } catch (const std::logic_error &) {
+    broken = true;
+  }
 
   auto fail = [&](size_t offset, const Twine &what,
                   StringRef remedy = "correct the file there, or restore it from where it came") {
     LineCol at = lineColOf(text, offset);
     return diags.error(fileName + ":" + Twine(at.line) + ":" + Twine(at.col), what, remedy);
   };
+  if (broken)
+    return fail(stream.Tell(), "not JSON: invalid value");
   if (!builder.error.empty())
     return fail(builder.tokenStart, builder.error);
   if (result.IsError()) {

@@ -74,6 +74,9 @@ Place Node::placeOf(size_t offset) const {
 
 namespace {
 
+/// YAML has 1024 bytes for a key on the line of its value; escapes make up to four of one.
+constexpr size_t kMaxKey = 240;
+
 /// Thrown out of yaml-cpp's parser at the first refusal and caught in parse().
 struct Refused {
   Place place;
@@ -209,6 +212,11 @@ private:
       throw Refused{node.place, "a merge key (<<) is not allowed", "write the keys again"};
     if (!limits.headKeys.empty() && open.size() == 1 && !llvm::is_contained(limits.headKeys, StringRef(node.text)))
       throw HeadDone();
+    if (node.text.size() > kMaxKey)
+      throw Refused{node.place,
+                    "a key of " + std::to_string(node.text.size()) + " bytes; at most " + std::to_string(kMaxKey) +
+                        " are allowed",
+                    "shorten it"};
     if (!level.keys.insert(node.text).second)
       throw Refused{node.place, "duplicate key '" + escape::terminal(node.text, 200) + "'", "keep one of them"};
     level.entry.key = std::move(node.text);

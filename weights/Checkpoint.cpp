@@ -5,8 +5,10 @@
 #include "weights/CappedErrors.h"
 #include "weights/CheckpointFiles.h"
 #include "weights/Files.h"
+#include "weights/PyTorchFile.h"
 #include "weights/Safetensors.h"
 
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/Path.h"
 
 #include <algorithm>
@@ -22,7 +24,7 @@ const char *const kFetchAgain = "the download is incomplete or mixes two revisio
 /// What an index file says: shard -> names of its tensors.
 using WeightMap = std::map<std::string, std::vector<std::string>>;
 
-FailureOr<WeightMap> readIndex(const std::string &path, Diagnostics &diags) {
+FailureOr<WeightMap> readIndex(const std::string &path, FileFormat format, Diagnostics &diags) {
   json::Limits limits;
   limits.maxDepth = 16;
   limits.maxValues = 4'000'000;
@@ -46,9 +48,9 @@ FailureOr<WeightMap> readIndex(const std::string &path, Diagnostics &diags) {
       errors.error("entries that leave the folder", where,
                    "names the file '" + file + "', which is outside of the checkpoint's folder",
                    "do not trust this checkpoint; fetch it from its publisher");
-    else if (!file.ends_with(".safetensors"))
-      errors.error("entries that are no safetensors file", where, "names the file '" + file + "', which is no .safetensors file",
-                   "only safetensors are read");
+    else if (StringRef suffix = format == FileFormat::PyTorch ? ".bin" : ".safetensors"; !file.ends_with(suffix))
+      errors.error("entries of another format", where, "names the file '" + file + "', which is no " + suffix + " file",
+                   "all files of an index are of one format: fetch the checkpoint again");
     else
       shards[file.str()].push_back(member.key);
   }
@@ -98,7 +100,7 @@ void reportDuplicates(const Checkpoint &checkpoint, Diagnostics &diags) {
 
 struct OneFile {
   CheckpointFile file;
-  std::vector<SafetensorsEntry> tensors;
+  std::vector<TensorEntry> tensors;
 };
 
 LogicalResult readOne(const std::string &folder, const std::string &name, const std::string &index, size_t tensorsListed,
@@ -116,15 +118,28 @@ LogicalResult readOne(const std::string &folder, const std::string &name, const 
   FailureOr<std::shared_ptr<FileSource>> source = FileSource::open(out.file.path, diags);
   if (failed(source))
     return failure();
-  FailureOr<SafetensorsHeader> header = readSafetensorsHeader(**source, diags);
-  if (failed(header))
-    return failure();
   out.file.bytes = (*source)->size();
   out.file.mtimeNs = (*source)->state().mtimeNs;
-  out.file.headerDigest = std::move(header->digest);
-  out.file.metadata = std::move(header->metadata);
-  out.tensors = std::move(header->tensors);
-  return success();
+  switch (out.file.format) {
+  case FileFormat::Safetensors: {
+    FailureOr<SafetensorsHeader> header = readSafetensorsHeader(**source, diags);
+    if (failed(header))
+      return failure();
+    out.file.headerDigest = std::move(header->digest);
+    out.file.metadata = std::move(header->metadata);
+    out.tensors = std::move(header->tensors);
+    return success();
+  }
+  case FileFormat::PyTorch: {
+    FailureOr<PyTorchHeader> header = readPyTorchHeader(**source, diags);
+    if (failed(header))
+      return failure();
+    out.file.headerDigest = std::move(header->digest);
+    out.tensors = std::move(header->tensors);
+    return success();
+  }
+  }
+  llvm_unreachable("every format is above");
 }
 
 } // namespace
@@ -188,7 +203,7 @@ FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostic
   checkpoint.index = choice->index;
   WeightMap shards;
   if (!choice->index.empty()) {
-    FailureOr<WeightMap> map = readIndex(checkpoint.folder + "/" + choice->index, diags);
+    FailureOr<WeightMap> map = readIndex(checkpoint.folder + "/" + choice->index, choice->format, diags);
     if (failed(map))
       return failure();
     shards = std::move(*map);
@@ -206,6 +221,7 @@ FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostic
   auto task = [&](size_t i, Diagnostics &messages) {
     const std::string &name = choice->files[i];
     auto listed = shards.find(name);
+    read[i].file.format = choice->format;
     return readOne(checkpoint.folder, name, checkpoint.index, listed == shards.end() ? 0 : listed->second.size(), read[i],
                    messages);
   };
@@ -218,9 +234,9 @@ FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostic
   for (OneFile &one : read) {
     uint32_t file = static_cast<uint32_t>(checkpoint.files.size());
     checkpoint.files.push_back(std::move(one.file));
-    for (SafetensorsEntry &entry : one.tensors)
+    for (TensorEntry &entry : one.tensors)
       checkpoint.tensors.push_back({std::move(entry.name), entry.type, std::move(entry.shape), file, entry.offset, entry.bytes});
-    std::vector<SafetensorsEntry>().swap(one.tensors);
+    std::vector<TensorEntry>().swap(one.tensors);
   }
   checkpoint.buildIndex();
   size_t before = diags.errors().size();
@@ -228,7 +244,7 @@ FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostic
   if (!checkpoint.index.empty())
     compareWithIndex(checkpoint, shards, diags);
   if (checkpoint.tensors.empty())
-    return diags.error(checkpoint.folder, "its safetensors files hold no tensor", "check that it is the checkpoint you mean");
+    return diags.error(checkpoint.folder, "its files hold no tensor", "check that it is the checkpoint you mean");
   if (diags.errors().size() != before)
     return failure();
   return checkpoint;

@@ -1,9 +1,13 @@
-// A checkpoint on disk: a folder in Hugging Face or ModelScope layout (or one .safetensors file), read by its headers only.
+// A checkpoint on disk: a folder in Hugging Face or ModelScope layout (or one weight file), read by its headers only.
 //
 // Which files are the checkpoint (as transformers chooses, and noted whenever there was a choice):
 //   1. model.safetensors                      2. model.safetensors.index.json with its shards
 //   3. the only other *.safetensors.index.json  4. a complete set NAME-00001-of-0000N.safetensors without index
 //   5. the only other *.safetensors file
+// and only without any safetensors, which always win, files of torch.save (weights/PyTorchFile.h):
+//   6. pytorch_model.bin                      7. pytorch_model.bin.index.json with its shards
+//   8. a complete set pytorch_model-00001-of-0000N.bin without index
+//   9. any other *.bin, *.pt, *.pth, *.ckpt when it is given as the file: a folder has such files that are no weights
 // consolidated*.safetensors (Mistral's own layout of the same weights) and variants (model.fp16.safetensors) count only when
 // nothing else is there. Links are followed (hub caches are made of them); names out of the folder are refused.
 #pragma once
@@ -22,12 +26,18 @@
 
 namespace flagrelease {
 
+enum class FileFormat : uint8_t {
+  Safetensors,
+  PyTorch, ///< a zip archive around a pickle: tensors are read from it, the file itself never becomes part of an artefact
+};
+
 struct CheckpointFile {
   std::string name; ///< relative to the folder, '/' between parts
   std::string path; ///< to open it
   uint64_t bytes = 0;
   int64_t mtimeNs = 0;      ///< for the fingerprint; never printed
-  std::string headerDigest; ///< sha256 (hex) of the header
+  std::string headerDigest; ///< sha256 (hex) of the header; PyTorch: of the central directory and of data.pkl
+  FileFormat format = FileFormat::Safetensors;
   std::map<std::string, std::string> metadata;
 };
 
@@ -45,7 +55,7 @@ public:
   std::string folder;
   std::string index;                     ///< name of the index file, empty if there is none
   std::vector<CheckpointFile> files;     ///< ordered by name
-  std::vector<CheckpointTensor> tensors; ///< ordered by file, then by offset
+  std::vector<CheckpointTensor> tensors; ///< ordered by file, then by offset; tied ones of PyTorch files share their bytes
 
   const CheckpointTensor *find(StringRef name) const;
   uint64_t totalBytes() const; ///< of all tensors

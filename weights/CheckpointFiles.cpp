@@ -3,6 +3,7 @@
 #include "text/Nearest.h"
 #include "weights/Files.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Path.h"
 
 #include <algorithm>
@@ -17,9 +18,19 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr StringRef kSuffix = ".safetensors";
+constexpr StringRef kTorchIndex = "pytorch_model.bin.index.json";
 
 bool isIndex(StringRef name) { return name.ends_with(".json") && name.contains(".safetensors.index"); }
 bool isTensors(StringRef name) { return name.ends_with(kSuffix); }
+
+/// A file that torch.save may have written, by its name.
+bool isTorch(StringRef name) {
+  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth") || name.ends_with(".ckpt");
+}
+/// What transformers takes for weights among them: pytorch_model.bin, pytorch_model-00001-of-00002.bin.
+bool isTorchModel(StringRef name) {
+  return name == "pytorch_model.bin" || (name.starts_with("pytorch_model-") && name.ends_with(".bin"));
+}
 
 /// consolidated*.safetensors: Mistral's own layout; model.fp16.safetensors, model.safetensors.index.fp16.json: variants.
 bool isSecondary(StringRef name) {
@@ -30,26 +41,27 @@ bool isSecondary(StringRef name) {
   return name.drop_back(kSuffix.size()).contains('.');
 }
 
-/// NAME-00002-of-00003.safetensors
+/// NAME-00002-of-00003.safetensors, or .bin
 struct SetMember {
-  std::string stem;
+  std::string stem, suffix;
   unsigned number = 0, count = 0;
 };
 
 bool parseSetMember(StringRef name, SetMember &member) {
-  StringRef rest = name.drop_back(kSuffix.size());
+  auto [rest, suffix] = name.rsplit('.');
   auto [head, count] = rest.rsplit("-of-");
   auto [stem, number] = head.rsplit('-');
   if (count.empty() || number.empty() || stem.empty() || count.size() > 6 || number.size() > 6)
     return false;
   member.stem = stem.str();
+  member.suffix = "." + suffix.str();
   return !count.getAsInteger(10, member.count) && !number.getAsInteger(10, member.number) && member.count > 0;
 }
 
 std::string numbered(const SetMember &member, unsigned number) {
   char text[64];
   std::snprintf(text, sizeof text, "-%05u-of-%05u", number, member.count);
-  return member.stem + text + kSuffix.str();
+  return member.stem + text + member.suffix;
 }
 
 LogicalResult ambiguous(const std::string &folder, const std::vector<std::string> &names, Diagnostics &diags) {
@@ -93,13 +105,43 @@ LogicalResult chooseFiles(const std::string &folder, const std::vector<std::stri
   return success();
 }
 
-LogicalResult nothingToRead(const std::string &folder, const std::vector<std::string> &others, Diagnostics &diags) {
+/// A folder without safetensors: what torch.save wrote, if it is called as transformers calls it.
+LogicalResult chooseTorch(const std::string &folder, const std::vector<std::string> &others, CheckpointChoice &choice,
+                          Diagnostics &diags) {
+  std::vector<std::string> models, torch;
+  for (const std::string &name : others) {
+    if (isTorchModel(name))
+      models.push_back(name);
+    if (isTorch(name))
+      torch.push_back(name);
+  }
+  choice.format = FileFormat::PyTorch;
+  const bool hasIndex = llvm::is_contained(others, kTorchIndex);
+  if (llvm::is_contained(models, "pytorch_model.bin")) {
+    choice.files = {"pytorch_model.bin"};
+    std::vector<std::string> ignored;
+    for (const std::string &name : models)
+      if (name != choice.files.front())
+        ignored.push_back(name);
+    if (hasIndex)
+      ignored.push_back(kTorchIndex.str());
+    if (!ignored.empty())
+      diags.note(folder, "reads pytorch_model.bin, as transformers does; not read: " + listed(ignored));
+    return success();
+  }
+  if (hasIndex) {
+    choice.index = kTorchIndex.str();
+    choice.beside = models;
+    return success();
+  }
+  if (!models.empty())
+    return chooseFiles(folder, models, choice, diags);
   if (others.empty())
-    return diags.error(folder, "has no .safetensors file",
+    return diags.error(folder, "has no .safetensors file and no pytorch_model.bin",
                        "give a folder with the files of a Hugging Face or ModelScope repository");
-  return diags.error(
-      folder, "has no .safetensors file, only " + listed(others),
-      "only safetensors are read: pickles can run code. Fetch a revision with safetensors, or convert it with its own library");
+  return diags.error(folder, "has no .safetensors file and no pytorch_model.bin, only " + listed(others),
+                     torch.empty() ? "fetch a revision with safetensors, or convert it with its own library"
+                                   : "give the file with the weights itself, for example " + folder + "/" + torch.front());
 }
 
 } // namespace
@@ -120,8 +162,15 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
       choice.index = name;
     else if (isTensors(name))
       choice.files = {name};
-    else {
-      return diags.error(given, "is no checkpoint: a folder, a .safetensors file or an index file is needed",
+    else if (isTorch(name) || StringRef(name).ends_with(".bin.index.json")) {
+      choice.format = FileFormat::PyTorch;
+      if (isTorch(name))
+        choice.files = {name};
+      else
+        choice.index = name;
+    } else {
+      return diags.error(given,
+                         "is no checkpoint: a folder, a .safetensors file, a file of torch.save or an index file is needed",
                          "give one of these");
     }
     return choice;
@@ -138,8 +187,7 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
       continue;
     if (isIndex(name) || isTensors(name))
       (isSecondary(name) ? secondary : isIndex(name) ? indexes : files).push_back(name);
-    else if (StringRef(name).ends_with(".bin") || StringRef(name).ends_with(".pt") || StringRef(name).ends_with(".pth") ||
-             StringRef(name).ends_with(".ckpt") || StringRef(name).ends_with(".gguf") || StringRef(name).ends_with(".onnx"))
+    else if (isTorch(name) || name == kTorchIndex || StringRef(name).ends_with(".gguf") || StringRef(name).ends_with(".onnx"))
       others.push_back(name);
   }
   if (error) {
@@ -175,8 +223,11 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
     if (choice.index.empty() && failed(chooseFiles(given, secondaryFiles, choice, diags)))
       return failure();
     secondary.clear();
-  } else
-    return nothingToRead(given, others, diags);
+  } else {
+    if (failed(chooseTorch(given, others, choice, diags)))
+      return failure();
+    return choice;
+  }
 
   // Say what was passed over. Shards of the chosen index are not: they are read.
   if (!choice.index.empty())
@@ -192,6 +243,10 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
     for (const std::string &file : files)
       if (file != choice.files.front())
         ignored.push_back(file);
+  // Safetensors win over the same weights as pickles.
+  for (const std::string &name : others)
+    if (isTorchModel(name) || name == kTorchIndex)
+      ignored.push_back(name);
   if (!ignored.empty())
     diags.note(given, "reads " + (choice.index.empty() ? choice.files.front() : choice.index) +
                           ", as transformers does; not read: " + listed(ignored));

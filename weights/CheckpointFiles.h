@@ -2,6 +2,7 @@
 #pragma once
 
 #include "text/Diagnostics.h"
+#include "weights/Checkpoint.h"
 
 #include <string>
 #include <vector>
@@ -12,7 +13,8 @@ struct CheckpointChoice {
   std::string folder;
   std::string index;               ///< file name of the index, or empty
   std::vector<std::string> files;  ///< ordered; empty when there is an index (it names them)
-  std::vector<std::string> beside; ///< with an index: .safetensors files in the folder, which it should name
+  std::vector<std::string> beside; ///< with an index: weight files of its format in the folder, which it should name
+  FileFormat format = FileFormat::Safetensors;
 };
 
 FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &folderOrFile, Diagnostics &diags);

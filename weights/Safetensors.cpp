@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <optional>
 #include <tuple>
 
 namespace flagrelease {
@@ -20,13 +21,6 @@ constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr uint64_t kMaxValues = 4'000'000; // ten times a header of 46,000 tensors
 constexpr size_t kMaxRank = 32;
 const char *const kAgain = "the file is damaged or not a safetensors file: fetch or write it again";
-
-std::string shapeText(const std::vector<int64_t> &shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i)
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
 
 /// The text of the header, checked for length. Nothing after it is read.
 FailureOr<std::string> headerText(const ByteSource &source, Diagnostics &diags) {
@@ -110,9 +104,12 @@ private:
       entry.shape.push_back(dimension.integer());
     }
     std::optional<uint64_t> bytes = tensorBytes(entry.type, entry.shape);
+    if (!bytes && bitWidth(entry.type) < 8 && (entry.shape.empty() || entry.shape.back() % (bitWidth(entry.type) == 4 ? 2 : 4)))
+      return bad("whose rows end inside a byte",
+                 "its shape " + shapeToText(entry.shape) + " of " + dtypeName(entry.type) + " has rows that are no whole bytes");
     if (!bytes)
       return bad("whose size overflows",
-                 "its shape " + shapeText(entry.shape) + " of " + dtypeName(entry.type) + " has 2^63 bytes or more");
+                 "its shape " + shapeToText(entry.shape) + " of " + dtypeName(entry.type) + " has 2^63 bytes or more");
     entry.bytes = *bytes;
     return true;
   }
@@ -127,9 +124,9 @@ private:
       return bad("with bad data_offsets",
                  "its data_offsets [" + Twine(begin) + ", " + Twine(end) + "] are negative or backwards");
     if (static_cast<uint64_t>(end - begin) != entry.bytes)
-      return bad("whose size is not that of their shape", "its data_offsets [" + Twine(begin) + ", " + Twine(end) + "] hold " +
-                                                              Twine(end - begin) + " bytes, but shape " + shapeText(entry.shape) +
-                                                              " of " + dtypeName(entry.type) + " needs " + Twine(entry.bytes));
+      return bad("whose size is not that of their shape",
+                 "its data_offsets [" + Twine(begin) + ", " + Twine(end) + "] hold " + Twine(end - begin) + " bytes, but shape " +
+                     shapeToText(entry.shape) + " of " + dtypeName(entry.type) + " needs " + Twine(entry.bytes));
     if (static_cast<uint64_t>(end) > std::numeric_limits<int64_t>::max() - dataOffset)
       return bad("with bad data_offsets", "its data_offsets end at " + Twine(end) + ", past 2^63");
     entry.offset = dataOffset + static_cast<uint64_t>(begin);
@@ -138,7 +135,7 @@ private:
 
   static std::string allTypes() {
     std::string text;
-    for (unsigned t = 0; t <= static_cast<unsigned>(DType::Bool); ++t)
+    for (unsigned t = 0; t <= static_cast<unsigned>(kLastDType); ++t)
       text += (t ? " " : "") + dtypeName(static_cast<DType>(t)).str();
     return text;
   }
@@ -220,22 +217,6 @@ void writeHeader(std::string &text, const std::vector<SafetensorsEntry> &tensors
 
 } // namespace
 
-std::optional<uint64_t> tensorBytes(DType type, const std::vector<int64_t> &shape) {
-  uint64_t bytes = byteWidth(type);
-  bool empty = false;
-  for (int64_t dimension : shape) {
-    if (dimension < 0)
-      return std::nullopt;
-    empty |= dimension == 0;
-  }
-  if (empty)
-    return 0;
-  for (int64_t dimension : shape)
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(dimension), &bytes) || bytes > std::numeric_limits<int64_t>::max())
-      return std::nullopt;
-  return bytes;
-}
-
 FailureOr<SafetensorsHeader> readSafetensorsHeader(const ByteSource &source, Diagnostics &diags) {
   FailureOr<std::string> text = headerText(source, diags);
   if (failed(text))
@@ -303,6 +284,10 @@ FailureOr<NamedTensors> readSafetensors(const std::string &path, Diagnostics &di
   }
   NamedTensors tensors;
   for (const SafetensorsEntry &entry : header->tensors) {
+    if (!hasNumbers(entry.type))
+      return diags.error(path + ": " + entry.name,
+                         "holds " + dtypeName(entry.type) + ", whose numbers this version does not compute with",
+                         "store it as F32, F16 or BF16");
     HostTensor &tensor = tensors[entry.name];
     tensor = HostTensor(entry.type, entry.shape);
     if (failed((*source)->read(entry.offset, tensor.bytes, diags)))
@@ -336,7 +321,7 @@ LogicalResult writeSafetensors(const std::string &path, const NamedTensors &tens
   }
   std::sort(entries.begin(), entries.end(), [](const SafetensorsEntry &a, const SafetensorsEntry &b) {
     // Wide types first: then every tensor is aligned for its type.
-    return byteWidth(a.type) != byteWidth(b.type) ? byteWidth(a.type) > byteWidth(b.type) : a.name < b.name;
+    return bitWidth(a.type) != bitWidth(b.type) ? bitWidth(a.type) > bitWidth(b.type) : a.name < b.name;
   });
   std::string text = layOutSafetensors(entries, metadata);
   AtomicFile file;

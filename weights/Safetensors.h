@@ -8,22 +8,16 @@
 #include "ir/HostTensor.h"
 #include "text/Diagnostics.h"
 #include "weights/ByteSource.h"
+#include "weights/TensorEntry.h"
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace flagrelease {
 
-struct SafetensorsEntry {
-  std::string name;
-  DType type = DType::F32;
-  std::vector<int64_t> shape; ///< row-major; empty for a scalar; a zero makes an empty tensor
-  uint64_t offset = 0;        ///< of the first byte, from the start of the file
-  uint64_t bytes = 0;         ///< product(shape) * byteWidth(type)
-};
+using SafetensorsEntry = TensorEntry;
 
 struct SafetensorsHeader {
   std::vector<SafetensorsEntry> tensors;       ///< in the order of their bytes in the file
@@ -47,8 +41,5 @@ LogicalResult writeSafetensors(const std::string &path, const NamedTensors &tens
 /// Padded with spaces so that data starts at a multiple of `alignment` (a power of two, at least 8).
 std::string layOutSafetensors(std::vector<SafetensorsEntry> &tensors, const std::map<std::string, std::string> &metadata,
                               uint64_t alignment = 64);
-
-/// product(shape) * byteWidth(type), or nullopt if a dimension is negative or the product leaves [0, 2^63).
-std::optional<uint64_t> tensorBytes(DType type, const std::vector<int64_t> &shape);
 
 } // namespace flagrelease

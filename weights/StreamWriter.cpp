@@ -35,10 +35,10 @@ struct Tile {
 uint64_t grainOf(const PlannedTensor &tensor) {
   if (tensor.grain)
     return tensor.grain;
-  uint64_t row = byteWidth(tensor.type);
+  uint64_t row = bitWidth(tensor.type);
   if (!tensor.shape.empty())
     row *= static_cast<uint64_t>(std::max<int64_t>(1, tensor.shape.back()));
-  return row;
+  return std::max<uint64_t>(1, row / 8); // rows of narrow types end at a byte (tensorBytes)
 }
 
 class Stream {

@@ -244,13 +244,14 @@ private:
     return success();
   }
 
-  /// The tensor of the checkpoint that a param is, bit for bit; null if it is a member of a family or stored otherwise.
+  /// The tensor of the checkpoint that a param is, bit for bit; null if it is a member of a family, stored otherwise, or in a
+  /// file that no artefact may hold.
   const CheckpointTensor *unchanged(fr::GetOp get, mlir::RankedTensorType type) {
     if (!request.checkpoint)
       return nullptr;
     const CheckpointTensor *weight = request.checkpoint->find(get.getWeight().getLeafReference().getValue());
-    bool same = weight && mlirType(weight->type, type.getContext()) == type.getElementType() &&
-                llvm::equal(weight->shape, type.getShape());
+    bool same = weight && request.checkpoint->files[weight->file].format == FileFormat::Safetensors &&
+                mlirType(weight->type, type.getContext()) == type.getElementType() && llvm::equal(weight->shape, type.getShape());
     return same ? weight : nullptr;
   }
 

@@ -135,6 +135,9 @@ Value GraphBuilder::weight(const std::string &name, llvm::ArrayRef<int64_t> size
     (void)diags.error(tensor->name,
                       "has shape " + text(tensor->shape) + ", config.json says " + text(sizes) + " (" + sizesFrom + ")",
                       "config.json and the tensors are of different models: restore both from one revision");
+  } else if (!hasNumbers(tensor->type)) {
+    (void)diags.error(tensor->name, "holds " + dtypeName(tensor->type) + ", whose numbers this version does not compute with",
+                      "use a checkpoint that stores it as F32, F16, BF16 or F8_E4M3");
   } else if (!isFloat(tensor->type)) {
     (void)diags.error(tensor->name, "holds " + dtypeName(tensor->type) + ", the model needs floating-point numbers here",
                       "the checkpoint is quantised in a way that this recipe does not know");

@@ -85,6 +85,22 @@ class User(Case):
     def test_inspect(self):
         self.expect(run("inspect", MODEL), 0, "5.0 M parameters", "family qwen3", "model.layers.{n}.mlp.up_proj.weight BF16 [768, 256] x6")
 
+    def test_pickled_checkpoints(self):
+        """What torch.save wrote is a source as any other; the artefact has none of its files."""
+        pickled = support.fixture("llama-llama-7b", self.path("pickled"), "--torch", "--shards", "2")
+        self.expect(run("inspect", pickled), 0, "in 2 files", "family llama", "model.norm.weight BF16 [64]")
+        recorded = os.path.join(support.SOURCE, "tests/weights/torch")
+        result = run("inspect", os.path.join(recorded, "wrapped.bin"))
+        self.expect(result, 0, "6 parameters", "a F32 [2, 3]", "no config.json")
+        self.assertEqual(result.err.count("reads the tensors in 'state_dict'; not read: epoch (an integer)"), 1)
+        self.expect(run("inspect", os.path.join(recorded, "legacy.bin")), 2, "torch before 1.6", "weights_only=True")
+        self.expect(run("inspect", os.path.join(recorded, "module.bin")), 2, "names __main__.Model", "nothing is executed")
+        out = self.path("out")
+        words = ["--gate", SHORT] if self.python else ["--validate", "bytes"]
+        self.expect(run("migrate", pickled, "--chip", "x86-64", "--out", out, *words), 0, "ACCEPT" if self.python else "UNPROVEN")
+        self.assertEqual(sorted(os.listdir(os.path.join(out, "model"))), ["config.json", "model.onnx", "model.onnx.data", "pipeline.json"])
+        self.expect(run("verify", out), 0)
+
     def test_run_and_golden(self):
         """A file that `run` writes is a golden file, for the reference and for the artefact; one changed tensor is found."""
         golden = self.path("golden.safetensors")

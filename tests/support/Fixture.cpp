@@ -1,6 +1,7 @@
 #include "tests/support/Fixture.h"
 
 #include "tests/support/FixtureValues.h"
+#include "tests/support/TorchFile.h"
 #include "text/Json.h"
 #include "weights/Safetensors.h"
 
@@ -30,8 +31,11 @@ LogicalResult writeText(const fs::path &path, StringRef text, Diagnostics &diags
   return out ? success() : cannotWrite(path, diags);
 }
 
-/// The format of https://github.com/huggingface/safetensors, tensors in the given order (the library's own writer sorts).
+/// Safetensors (https://github.com/huggingface/safetensors) with tensors in the given order, which the library's own writer
+/// sorts; or, under the name of one, a file of torch.save.
 LogicalResult writeWeights(const fs::path &path, llvm::ArrayRef<FixtureTensor> tensors, Diagnostics &diags) {
+  if (path.extension() == ".bin")
+    return writeText(path, torchFile(tensors), diags);
   std::string header;
   json::Writer writer(header, json::Writer::Style::Compact);
   writer.beginObject();
@@ -83,14 +87,14 @@ std::vector<llvm::ArrayRef<FixtureTensor>> cut(llvm::ArrayRef<FixtureTensor> ten
 LogicalResult writeShards(const fs::path &path, llvm::ArrayRef<FixtureTensor> tensors, unsigned shards, Diagnostics &diags) {
   if (shards <= 1)
     return writeWeights(path, tensors, diags);
-  const std::string stem = path.stem().string();
+  const std::string stem = path.stem().string(), extension = path.extension().string();
   std::vector<llvm::ArrayRef<FixtureTensor>> parts = cut(tensors, shards);
   json::Object map;
   uint64_t total = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     char suffix[48];
-    std::snprintf(suffix, sizeof suffix, "-%05zu-of-%05zu.safetensors", i + 1, parts.size());
-    const std::string name = stem + suffix;
+    std::snprintf(suffix, sizeof suffix, "-%05zu-of-%05zu", i + 1, parts.size());
+    const std::string name = stem + suffix + extension;
     if (failed(writeWeights(path.parent_path() / name, parts[i], diags)))
       return failure();
     for (const FixtureTensor &tensor : parts[i]) {
@@ -100,7 +104,7 @@ LogicalResult writeShards(const fs::path &path, llvm::ArrayRef<FixtureTensor> te
   }
   const json::Object index{{"metadata", json::Object{{"total_size", total}}}, {"weight_map", std::move(map)}};
   const std::string text = json::toText(index, json::Writer::Style::Pretty);
-  return writeText(path.parent_path() / (stem + ".safetensors.index.json"), StringRef(text).rtrim('\n'), diags);
+  return writeText(path.parent_path() / (stem + extension + ".index.json"), StringRef(text).rtrim('\n'), diags);
 }
 
 /// The type names of config.json's `torch_dtype`.
@@ -200,7 +204,9 @@ LogicalResult materialise(const std::string &fixture, const std::string &folder,
         storeAs(*tensor, *options.storeAs);
       tensors.push_back(std::move(*tensor));
     }
-    const fs::path path = fs::path(folder) / file.key;
+    fs::path path = fs::path(folder) / file.key;
+    if (options.torch && path.filename() == "model.safetensors")
+      path.replace_filename("pytorch_model.bin");
     std::error_code error;
     fs::create_directories(path.parent_path(), error);
     if (failed(writeShards(path, tensors, options.shards, diags)))

@@ -22,6 +22,8 @@ struct MaterialiseOptions {
   /// Stores every floating-point tensor of 16 bits or more in this type instead, and says so in config.json (`torch_dtype` or
   /// `dtype`). The stored value is converted: from BF16 to F32 it stays the same number, so the reference outputs stay right.
   std::optional<DType> storeAs;
+  /// pytorch_model.bin instead of model.safetensors: what torch.save writes.
+  bool torch = false;
 };
 
 /// Writes the checkpoint of the fixture in folder `fixture` into `folder` (made if need be): its json files, and the weights.

@@ -1,5 +1,5 @@
 // Writes the checkpoint of a fixture, for trying things by hand:
-//   flagrelease-fixture FIXTURE OUT [--shards N] [--store F32|F16|BF16]
+//   flagrelease-fixture FIXTURE OUT [--shards N] [--store F32|F16|BF16] [--torch]
 // FIXTURE is a folder with tensors.json, or the name of one of tests/fixtures/models.
 #include "tests/support/Fixture.h"
 
@@ -20,13 +20,15 @@ int main(int argc, char **argv) {
       wrong |= !llvm::to_integer(argv[++i], options.shards) || options.shards == 0;
     else if (word == "--store" && i + 1 < argc)
       wrong |= !(options.storeAs = parseDType(argv[++i])) || !isFloat(*options.storeAs) || byteWidth(*options.storeAs) < 2;
+    else if (word == "--torch")
+      options.torch = true;
     else if (word.starts_with("-"))
       wrong = true;
     else
       places.push_back(word.str());
   }
   if (wrong || places.size() != 2) {
-    std::fprintf(stderr, "usage: flagrelease-fixture FIXTURE OUT [--shards N] [--store F32|F16|BF16]\n");
+    std::fprintf(stderr, "usage: flagrelease-fixture FIXTURE OUT [--shards N] [--store F32|F16|BF16] [--torch]\n");
     return 2;
   }
   const bool isFolder = std::filesystem::exists(places[0] + "/tensors.json");

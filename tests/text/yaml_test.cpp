@@ -65,6 +65,7 @@ TEST_CASE("yaml: what is refused, and where", "[yaml]") {
   const Row rows[] = {
       {"", "r.yaml: holds no YAML document"},
       {"a: 1\nb: 2\na: 3\n", "r.yaml:3:1: duplicate key 'a'"},
+      {std::string(241, 'k') + ": 1\n", "r.yaml:1:1: a key of 241 bytes; at most 240 are allowed"},
       {"x: {k: 1, k: 2}", "r.yaml:1:11: duplicate key 'k'"},
       {"a: yes", "r.yaml:1:4: 'yes' is a boolean in YAML 1.1 and text in YAML 1.2"},
       {"a: [1, Off]", "r.yaml:1:8: 'Off' is a boolean in YAML 1.1 and text in YAML 1.2"},

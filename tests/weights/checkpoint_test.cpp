@@ -1,4 +1,5 @@
 #include "tests/support/TempFolder.h"
+#include "tests/support/TorchFile.h"
 #include "text/Json.h"
 #include "weights/Checkpoint.h"
 #include "weights/Digest.h"
@@ -32,6 +33,15 @@ void indexFile(const std::string &path, std::initializer_list<std::pair<const ch
 }
 
 constexpr const char *kOne = "model-00001-of-00002.safetensors", *kTwo = "model-00002-of-00002.safetensors";
+
+constexpr const char *kTorchOne = "pytorch_model-00001-of-00002.bin", *kTorchTwo = "pytorch_model-00002-of-00002.bin";
+
+void torchShard(const std::string &path, std::initializer_list<const char *> names) {
+  std::vector<FixtureTensor> tensors;
+  for (const char *name : names)
+    tensors.push_back({name, DType::F32, {2}, std::vector<std::byte>(8)});
+  writeFile(path, torchFile(tensors));
+}
 
 } // namespace
 
@@ -106,11 +116,54 @@ TEST_CASE("which files are the checkpoint") {
        },
        {},
        "several checkpoints"},
-      {"only pickles",
+      {"torch.save, single",
+       [](const std::string &d) { torchShard(d + "/pytorch_model.bin", {"a"}); },
+       {"pytorch_model.bin"},
+       ""},
+      {"torch.save, sharded",
+       [](const std::string &d) {
+         torchShard(d + "/" + kTorchOne, {"a"}), torchShard(d + "/" + kTorchTwo, {"b"}), writeFile(d + "/training_args.bin", "x");
+         indexFile(d + "/pytorch_model.bin.index.json", {{"a", kTorchOne}, {"b", kTorchTwo}});
+       },
+       {kTorchOne, kTorchTwo},
+       ""},
+      {"torch.save, shards without index",
+       [](const std::string &d) { torchShard(d + "/" + kTorchOne, {"a"}), torchShard(d + "/" + kTorchTwo, {"b"}); },
+       {kTorchOne, kTorchTwo},
+       "has no index file"},
+      {"torch.save, one shard missing",
+       [](const std::string &d) { torchShard(d + "/" + kTorchTwo, {"b"}); },
+       {},
+       "missing: pytorch_model-00001-of-00002.bin"},
+      {"torch.save, single and shards",
+       [](const std::string &d) {
+         torchShard(d + "/pytorch_model.bin", {"a"}), torchShard(d + "/" + kTorchOne, {"a"});
+         writeFile(d + "/pytorch_model.bin.index.json", "{}");
+       },
+       {"pytorch_model.bin"},
+       "not read: pytorch_model-00001-of-00002.bin, pytorch_model.bin.index.json"},
+      {"safetensors win over pickles",
+       [](const std::string &d) {
+         shard(d + "/model.safetensors", {"a"}), torchShard(d + "/pytorch_model.bin", {"a"}), writeFile(d + "/optimizer.pt", "x");
+       },
+       {"model.safetensors"},
+       "reads model.safetensors, as transformers does; not read: pytorch_model.bin\n"},
+      {"safetensors under another name win too",
+       [](const std::string &d) {
+         shard(d + "/weights.safetensors", {"a"}), writeFile(d + "/pytorch_model.bin.index.json", "{}");
+       },
+       {"weights.safetensors"},
+       "not read: pytorch_model.bin.index.json"},
+      {"torch.save under another name",
+       [](const std::string &d) { torchShard(d + "/model.pth", {"a"}); },
+       {},
+       "only model.pth | give the file with the weights itself, for example"},
+      {"GGUF and ONNX", [](const std::string &d) { writeFile(d + "/m.gguf", "x"); }, {}, "only m.gguf | fetch a revision"},
+      {"not what its name says",
        [](const std::string &d) { writeFile(d + "/pytorch_model.bin", "x"); },
        {},
-       "only pytorch_model.bin | only safetensors are read"},
-      {"nothing", [](const std::string &d) {}, {}, "has no .safetensors file"},
+       "is no checkpoint of"},
+      {"nothing", [](const std::string &d) {}, {}, "has no .safetensors file and no pytorch_model.bin"},
       {"no tensor", [](const std::string &d) { shard(d + "/model.safetensors", {}); }, {}, "hold no tensor"},
   };
   for (const Row &row : rows) {
@@ -186,6 +239,23 @@ TEST_CASE("indexes that contradict their shards") {
          indexFile(d + index, {{"a", kOne}, {"b", kTwo}});
        },
        {"a: is in model-00001-of-00002.safetensors and in model-00002-of-00002.safetensors"}},
+      {"torch.save: an entry of safetensors",
+       [&](auto &d) { indexFile(d + "/pytorch_model.bin.index.json", {{"a", kOne}}); },
+       {"weight_map.a: names the file 'model-00001-of-00002.safetensors', which is no .bin file"}},
+      {"torch.save: tensor in no file, and one in no index",
+       [&](auto &d) {
+         torchShard(d + "/" + kTorchOne, {"a", "x"});
+         indexFile(d + "/pytorch_model.bin.index.json", {{"a", kTorchOne}, {"b", kTorchOne}, {"c", kTorchTwo}});
+         torchShard(d + "/" + kTorchTwo, {"c", "a"});
+       },
+       {"b: is in pytorch_model.bin.index.json but not in pytorch_model-00001",
+        "a: is in pytorch_model-00001-of-00002.bin and in"}},
+      {"torch.save: missing shard",
+       [&](auto &d) {
+         torchShard(d + "/" + kTorchOne, {"a"});
+         indexFile(d + "/pytorch_model.bin.index.json", {{"a", kTorchOne}, {"c", kTorchTwo}});
+       },
+       {"pytorch_model-00002-of-00002.bin: is named by pytorch_model.bin.index.json for 1 tensors, and is not there"}},
       {"truncated shard",
        [&](auto &d) {
          shard(d + "/" + kOne, {"a"});
@@ -207,6 +277,28 @@ TEST_CASE("indexes that contradict their shards") {
     for (const Problem &problem : diags.errors())
       CHECK(problem.cause == Cause::Input);
   }
+}
+
+TEST_CASE("a file of torch.save is read under any name when it is given") {
+  TempFolder folder;
+  for (const char *name : {"model.pth", "a.pt", "b.ckpt", "weights.bin"}) {
+    torchShard(folder / name, {"a"});
+    Diagnostics diags;
+    FailureOr<Checkpoint> checkpoint = openCheckpoint(folder / name, diags);
+    INFO(textOf(diags));
+    REQUIRE(succeeded(checkpoint));
+    CHECK(checkpoint->files[0].format == FileFormat::PyTorch);
+    CHECK(checkpoint->files[0].name == name);
+    CHECK(isSha256(checkpoint->files[0].headerDigest));
+    CHECK(checkpoint->folder == folder.path);
+  }
+  torchShard(folder / kTorchOne, {"a"});
+  indexFile(folder / "x.bin.index.json", {{"a", kTorchOne}});
+  Diagnostics diags;
+  CHECK(succeeded(openCheckpoint(folder / "x.bin.index.json", diags)));
+  writeFile(folder / "x.txt", "");
+  CHECK(failed(openCheckpoint(folder / "x.txt", diags)));
+  CHECK_THAT(textOf(diags), Catch::Contains("is no checkpoint: a folder, a .safetensors file, a file of torch.save"));
 }
 
 TEST_CASE("a hub cache is read through its links") {

@@ -106,19 +106,41 @@ TEST_CASE("names and widths are those of safetensors") {
     const char *name;
     unsigned width;
     bool isFloat;
+    unsigned bits = 0;
+    bool hasNumbers = true;
   };
-  for (Row row : {Row{"F64", 8, true}, Row{"F32", 4, true}, Row{"F16", 2, true}, Row{"BF16", 2, true}, Row{"F8_E4M3", 1, true},
-                  Row{"F8_E5M2", 1, true}, Row{"F8_E8M0", 1, true}, Row{"I64", 8, false}, Row{"I32", 4, false},
-                  Row{"I16", 2, false}, Row{"I8", 1, false}, Row{"U64", 8, false}, Row{"U32", 4, false}, Row{"U16", 2, false},
-                  Row{"U8", 1, false}, Row{"BOOL", 1, false}}) {
+  for (Row row : {Row{"F64", 8, true},
+                  Row{"F32", 4, true},
+                  Row{"F16", 2, true},
+                  Row{"BF16", 2, true},
+                  Row{"F8_E4M3", 1, true},
+                  Row{"F8_E5M2", 1, true},
+                  Row{"F8_E8M0", 1, true},
+                  Row{"I64", 8, false},
+                  Row{"I32", 4, false},
+                  Row{"I16", 2, false},
+                  Row{"I8", 1, false},
+                  Row{"U64", 8, false},
+                  Row{"U32", 4, false},
+                  Row{"U16", 2, false},
+                  Row{"U8", 1, false},
+                  Row{"BOOL", 1, false},
+                  Row{"F8_E4M3FNUZ", 1, false, 8, false},
+                  Row{"F8_E5M2FNUZ", 1, false, 8, false},
+                  Row{"F6_E2M3", 1, false, 6, false},
+                  Row{"F6_E3M2", 1, false, 6, false},
+                  Row{"F4", 1, false, 4, false},
+                  Row{"C64", 8, false, 64, false}}) {
     CAPTURE(row.name);
     auto type = parseDType(row.name);
     REQUIRE(type);
     CHECK(dtypeName(*type) == row.name);
     CHECK(byteWidth(*type) == row.width);
+    CHECK(bitWidth(*type) == (row.bits ? row.bits : 8 * row.width));
     CHECK(isFloat(*type) == row.isFloat);
+    CHECK(hasNumbers(*type) == row.hasNumbers);
   }
-  for (const char *unknown : {"", "f32", "F4", "F32 ", "bfloat16"})
+  for (const char *unknown : {"", "f32", "F6", "F32 ", "bfloat16"})
     CHECK_FALSE(parseDType(unknown));
 }
 

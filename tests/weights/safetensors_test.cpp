@@ -51,6 +51,10 @@ TEST_CASE("bad headers: every contradiction is named with its values") {
       {file("{\"a\":", 0), {"m.safetensors (header):1"}},
       {file("{\"a\":1}", 0), {"m.safetensors: a: is a int where {dtype, shape, data_offsets}"}},
       {file("{" + good + "," + good + "}", 8), {"duplicate key \"a\""}},
+      {file("{" + entry("a", "F4", "[2,3]", "[0,3]") + "}", 3), {"a: its shape [2, 3] of F4 has rows that are no whole bytes"}},
+      {file("{" + entry("a", "F4", "[]", "[0,1]") + "}", 1), {"a: its shape [] of F4 has rows that are no whole bytes"}},
+      {file("{" + entry("a", "F6_E2M3", "[2,2]", "[0,3]") + "}", 3), {"a: its shape [2, 2] of F6_E2M3 has rows"}},
+      {file("{" + entry("a", "F4", "[2,4]", "[0,8]") + "}", 8), {"hold 8 bytes, but shape [2, 4] of F4 needs 4"}},
       {file("{" + entry("a", "F33", "[2]", "[0,8]") + "}", 8), {"a: has the unknown dtype 'F33'; known are F64 F32"}},
       {file("{" + entry("a", "F32", "[-2]", "[0,8]") + "}", 8), {"a: its shape has a dimension"}},
       {file("{" + entry("a", "F32", "[2.0]", "[0,8]") + "}", 8), {"a: its shape has a dimension"}},
@@ -124,6 +128,24 @@ TEST_CASE("a good header is read in the order of the bytes") {
   CHECK(read->tensors[2].shape == std::vector<int64_t>{2, 3});
   CHECK(read->metadata.at("format") == "pt");
   CHECK(read->dataOffset == 8 + header.size());
+}
+
+TEST_CASE("types narrower than a byte are measured by their bits, and not read as numbers") {
+  std::string header = "{" + entry("c", "C64", "[2]", "[0,16]") + "," + entry("f", "F6_E3M2", "[3,4]", "[16,25]") + "," +
+                       entry("n", "F8_E4M3FNUZ", "[5]", "[25,30]") + "," + entry("q", "F4", "[3,6]", "[30,39]") + "," +
+                       entry("z", "F4", "[3,0]", "[39,39]") + "}";
+  Diagnostics diags;
+  MemorySource bytes = source(file(header, 39));
+  FailureOr<SafetensorsHeader> read = readSafetensorsHeader(bytes, diags);
+  INFO(textOf(diags));
+  REQUIRE(succeeded(read));
+  CHECK(read->tensors[3].bytes == 9);
+  CHECK(tensorBytes(DType::F4, {int64_t(1) << 62, 2}) == uint64_t(1) << 62);
+  CHECK_FALSE(tensorBytes(DType::F4, {int64_t(1) << 62, 4}));
+  TempFolder folder;
+  writeFile(folder / "t.safetensors", file(header, 39));
+  CHECK(failed(readSafetensors(folder / "t.safetensors", diags)));
+  CHECK_THAT(textOf(diags), Catch::Contains("c: holds C64, whose numbers this version does not compute with"));
 }
 
 TEST_CASE("what is written is read back, the same bytes each time") {

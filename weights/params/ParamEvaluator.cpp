@@ -3,6 +3,7 @@
 #include "weights/params/Evaluator.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/ErrorHandling.h"
 
 #include <algorithm>
 #include <array>
@@ -38,6 +39,9 @@ template <typename T> LogicalResult Evaluator<T>::get(fr::GetOp op, const Box &b
   const CheckpointTensor *tensor = owner.checkpoint.find(name);
   if (!tensor)
     return diags.error(name, "the source has no such tensor", "the module and the checkpoint are of different models");
+  if (!hasNumbers(tensor->type))
+    return diags.error(name, "holds " + dtypeName(tensor->type) + ", whose numbers this version does not compute with",
+                       "use a checkpoint that stores it as F32, F16, BF16 or F8_E4M3");
   unsigned width = byteWidth(tensor->type);
   std::vector<std::byte> buffer;
   return forRuns(tensor->shape, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
@@ -99,6 +103,8 @@ template <typename T> void Evaluator<T>::decode(DType type, const std::byte *byt
     return each(uint16_t(), f16ToF32);
   case DType::BF16:
     return each(uint16_t(), bf16ToF32);
+  default:
+    llvm_unreachable("get() has refused types without numbers");
   }
 }
 
