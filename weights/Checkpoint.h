@@ -1,22 +1,28 @@
-// A checkpoint on disk: a folder in Hugging Face or ModelScope layout (or one .safetensors file), read by its headers only.
+// A checkpoint on disk: a folder in Hugging Face or ModelScope layout (or one .safetensors or .gguf file), read by its headers
+// only.
 //
 // Which files are the checkpoint (as transformers chooses, and noted whenever there was a choice):
 //   1. model.safetensors                      2. model.safetensors.index.json with its shards
 //   3. the only other *.safetensors.index.json  4. a complete set NAME-00001-of-0000N.safetensors without index
 //   5. the only other *.safetensors file
+//   6. without any of these: the only .gguf file, or the only complete set NAME-00001-of-0000N.gguf
 // consolidated*.safetensors (Mistral's own layout of the same weights) and variants (model.fp16.safetensors) count only when
 // nothing else is there. Links are followed (hub caches are made of them); names out of the folder are refused.
 #pragma once
 
+#include "ir/BlockFormat.h"
 #include "ir/DType.h"
 #include "text/Diagnostics.h"
 #include "weights/ByteSource.h"
+#include "weights/GgufValue.h"
 #include "weights/Work.h"
 
 #include "llvm/ADT/StringMap.h"
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +44,10 @@ struct CheckpointTensor {
   uint32_t file = 0;   ///< index into Checkpoint::files
   uint64_t offset = 0; ///< from the start of that file
   uint64_t bytes = 0;
+  /// Of a tensor that is stored in blocks: `type` is U8, `shape` is [..., rows, bytes of a row], and `decoded` is the shape of
+  /// its numbers.
+  std::optional<BlockFormat> block = std::nullopt;
+  std::vector<int64_t> decoded = {};
 };
 
 class Checkpoint {
@@ -46,12 +56,14 @@ public:
   std::string index;                     ///< name of the index file, empty if there is none
   std::vector<CheckpointFile> files;     ///< ordered by name
   std::vector<CheckpointTensor> tensors; ///< ordered by file, then by offset
+  /// Of a GGUF checkpoint: the key-values of its (first) file. They stand for config.json and the tokenizer's files.
+  std::shared_ptr<const GgufKeyValues> gguf;
 
   const CheckpointTensor *find(StringRef name) const;
   uint64_t totalBytes() const; ///< of all tensors
 
   /// The source table that stands beside the module: {"version":1,"files":[{name,bytes,header_sha256}],
-  /// "tensors":[{name,dtype,shape,file,offset,bytes}]}, one line per entry. No path and no time in it.
+  /// "tensors":[{name,dtype,shape,file,offset,bytes[,block,decoded]}]}, one line per entry. No path and no time in it.
   std::string sourcesJson() const;
 
   /// To be called after `tensors` is complete; a name that occurs twice keeps its first.

@@ -20,6 +20,7 @@ constexpr StringRef kSuffix = ".safetensors";
 
 bool isIndex(StringRef name) { return name.ends_with(".json") && name.contains(".safetensors.index"); }
 bool isTensors(StringRef name) { return name.ends_with(kSuffix); }
+bool isGguf(StringRef name) { return name.ends_with(".gguf"); }
 
 /// consolidated*.safetensors: Mistral's own layout; model.fp16.safetensors, model.safetensors.index.fp16.json: variants.
 bool isSecondary(StringRef name) {
@@ -30,14 +31,15 @@ bool isSecondary(StringRef name) {
   return name.drop_back(kSuffix.size()).contains('.');
 }
 
-/// NAME-00002-of-00003.safetensors
+/// NAME-00002-of-00003.safetensors, NAME-00002-of-00003.gguf
 struct SetMember {
-  std::string stem;
+  std::string stem, suffix;
   unsigned number = 0, count = 0;
 };
 
 bool parseSetMember(StringRef name, SetMember &member) {
-  StringRef rest = name.drop_back(kSuffix.size());
+  StringRef rest = name.take_front(name.rfind('.'));
+  member.suffix = name.drop_front(rest.size()).str();
   auto [head, count] = rest.rsplit("-of-");
   auto [stem, number] = head.rsplit('-');
   if (count.empty() || number.empty() || stem.empty() || count.size() > 6 || number.size() > 6)
@@ -46,10 +48,12 @@ bool parseSetMember(StringRef name, SetMember &member) {
   return !count.getAsInteger(10, member.count) && !number.getAsInteger(10, member.number) && member.count > 0;
 }
 
+constexpr unsigned kMaxSet = 10'000;
+
 std::string numbered(const SetMember &member, unsigned number) {
   char text[64];
   std::snprintf(text, sizeof text, "-%05u-of-%05u", number, member.count);
-  return member.stem + text + kSuffix.str();
+  return member.stem + text + member.suffix;
 }
 
 LogicalResult ambiguous(const std::string &folder, const std::vector<std::string> &names, Diagnostics &diags) {
@@ -120,8 +124,19 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
       choice.index = name;
     else if (isTensors(name))
       choice.files = {name};
-    else {
-      return diags.error(given, "is no checkpoint: a folder, a .safetensors file or an index file is needed",
+    else if (isGguf(name)) {
+      choice.gguf = true;
+      SetMember member;
+      if (!parseSetMember(name, member))
+        choice.files = {name};
+      else if (member.count > kMaxSet)
+        return diags.error(given, "is one of " + Twine(member.count) + " files; at most " + Twine(kMaxSet) + " are read",
+                           "give a checkpoint of fewer files");
+      else // one file of a set stands for the set
+        for (unsigned i = 1; i <= member.count; ++i)
+          choice.files.push_back(numbered(member, i));
+    } else {
+      return diags.error(given, "is no checkpoint: a folder, a .safetensors or .gguf file or an index file is needed",
                          "give one of these");
     }
     return choice;
@@ -130,7 +145,7 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
   choice.folder = given;
   while (choice.folder.size() > 1 && choice.folder.back() == '/')
     choice.folder.pop_back();
-  std::vector<std::string> indexes, files, secondary, others;
+  std::vector<std::string> indexes, files, secondary, gguf, others;
   fs::directory_iterator it(given, error), end;
   for (; !error && it != end; it.increment(error)) {
     std::string name = it->path().filename().string();
@@ -138,14 +153,16 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
       continue;
     if (isIndex(name) || isTensors(name))
       (isSecondary(name) ? secondary : isIndex(name) ? indexes : files).push_back(name);
+    else if (isGguf(name))
+      gguf.push_back(name);
     else if (StringRef(name).ends_with(".bin") || StringRef(name).ends_with(".pt") || StringRef(name).ends_with(".pth") ||
-             StringRef(name).ends_with(".ckpt") || StringRef(name).ends_with(".gguf") || StringRef(name).ends_with(".onnx"))
+             StringRef(name).ends_with(".ckpt") || StringRef(name).ends_with(".onnx"))
       others.push_back(name);
   }
   if (error) {
     return systemError(diags, given, "list the folder", error.value());
   }
-  for (std::vector<std::string> *names : {&indexes, &files, &secondary, &others})
+  for (std::vector<std::string> *names : {&indexes, &files, &secondary, &gguf, &others})
     std::sort(names->begin(), names->end());
 
   auto has = [](const std::vector<std::string> &names, const char *name) {
@@ -175,6 +192,11 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
     if (choice.index.empty() && failed(chooseFiles(given, secondaryFiles, choice, diags)))
       return failure();
     secondary.clear();
+  } else if (!gguf.empty()) {
+    choice.gguf = true;
+    if (failed(chooseFiles(given, gguf, choice, diags)))
+      return failure();
+    gguf.clear();
   } else
     return nothingToRead(given, others, diags);
 
@@ -182,6 +204,7 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
   if (!choice.index.empty())
     choice.beside = files;
   std::vector<std::string> ignored = secondary;
+  ignored.insert(ignored.end(), gguf.begin(), gguf.end());
   if (choice.index.empty())
     ignored.insert(ignored.end(), indexes.begin(), indexes.end());
   else

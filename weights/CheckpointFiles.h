@@ -12,6 +12,7 @@ struct CheckpointChoice {
   std::string folder;
   std::string index;               ///< file name of the index, or empty
   std::vector<std::string> files;  ///< ordered; empty when there is an index (it names them)
+  bool gguf = false;               ///< the files are GGUF
   std::vector<std::string> beside; ///< with an index: .safetensors files in the folder, which it should name
 };
 
