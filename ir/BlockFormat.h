@@ -1,6 +1,8 @@
-// Number formats that store a row as blocks of a few elements with common scales: those of GGUF files. A tensor of such a format
-// is held as bytes, [..., rows, bytes of a row]; a row is a whole number of blocks.
-// Source: https://github.com/ggml-org/ggml (ggml.h enum ggml_type, ggml-common.h block structs).
+// Block formats: tensors whose rows are cut into blocks of elements that share scales, as GGUF files store them.
+//
+// Names, ids and sizes are those of ggml (https://github.com/ggml-org/ggml, enum ggml_type and its type table). Types that
+// exist only inside ggml's kernels (Q8_1, Q8_K) are not stored in files and not listed; F32, F16, BF16 and the integers are
+// element types (ir/DType.h). What the bytes mean stands with each codec in weights/codecs/.
 #pragma once
 
 #include "llvm/ADT/ArrayRef.h"
@@ -11,21 +13,17 @@
 
 namespace flagrelease {
 
-using llvm::StringRef;
-
 enum class BlockFormat : uint8_t {
   Q4_0,
   Q4_1,
   Q5_0,
   Q5_1,
   Q8_0,
-  Q8_1,
   Q2_K,
   Q3_K,
   Q4_K,
   Q5_K,
   Q6_K,
-  Q8_K,
   IQ2_XXS,
   IQ2_XS,
   IQ3_XXS,
@@ -39,21 +37,27 @@ enum class BlockFormat : uint8_t {
   TQ2_0,
   MXFP4,
   NVFP4,
+  Q1_0,
+  Q2_0
 };
 
 struct BlockInfo {
   BlockFormat format;
-  StringRef name;    ///< "q4_k"
-  uint32_t ggmlType; ///< number of the type in a GGUF file
-  int64_t elements;  ///< of a block
-  int64_t bytes;     ///< of a block
+  const char *name;  ///< "q4_k"
+  uint32_t ggmlType; ///< as in the tensor list of a GGUF file
+  uint16_t elements; ///< of one block, along the fastest axis
+  uint16_t bytes;    ///< of one block
+
+  /// Bytes of `count` elements, a multiple of `elements`.
+  int64_t byteSize(int64_t count) const { return count / elements * bytes; }
 };
 
+/// Every format, in the order of the enum.
+llvm::ArrayRef<BlockInfo> blockFormats();
 const BlockInfo &blockInfo(BlockFormat format);
-llvm::ArrayRef<BlockInfo> allBlockFormats();
-/// By name; nullopt for anything else.
-std::optional<BlockFormat> parseBlockFormat(StringRef name);
-/// By the type's number in a GGUF file; nullopt for plain and unknown types.
-std::optional<BlockFormat> blockFormatOfGgml(uint32_t type);
+/// By name in small letters ("iq2_xxs"); nullopt for anything else.
+std::optional<BlockFormat> parseBlockFormat(llvm::StringRef name);
+/// By the type id of a GGUF file; nullopt for element types, retired ids and unknown ones.
+std::optional<BlockFormat> blockFormatOfGgml(uint32_t ggmlType);
 
 } // namespace flagrelease

@@ -76,7 +76,7 @@ std::optional<uint32_t> ggmlTypeOf(DType type, std::optional<BlockFormat> block)
 }
 
 std::string ggmlTypeName(DType type, std::optional<BlockFormat> block) {
-  return block ? blockInfo(*block).name.upper() : dtypeName(type).str();
+  return block ? StringRef(blockInfo(*block).name).upper() : dtypeName(type).str();
 }
 
 std::optional<DType> plainTypeOfGgml(uint32_t type) {

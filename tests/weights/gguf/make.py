@@ -16,8 +16,8 @@ from gguf.constants import GGML_QUANT_SIZES
 HERE = Path(__file__).parent
 PLAIN = {GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16, GGMLQuantizationType.F64,
          GGMLQuantizationType.I8, GGMLQuantizationType.I16, GGMLQuantizationType.I32, GGMLQuantizationType.I64}
-# Not found in files; the package's size of Q8_1 is that of an older ggml. Q1_0 is not read.
-LEFT_OUT = {GGMLQuantizationType.Q8_1, GGMLQuantizationType.Q8_K, getattr(GGMLQuantizationType, "Q1_0", None)}
+# Not found in files; the package's size of Q8_1 is that of an older ggml.
+LEFT_OUT = {GGMLQuantizationType.Q8_1, GGMLQuantizationType.Q8_K}
 
 
 def finish(writer):
