@@ -213,6 +213,14 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   result.module->walk([&](fr::RopeTableOp rope) {
     result.lengthDependent |= rope.getKind() == fr::RopeKind::Dynamic || rope.getKind() == fr::RopeKind::Longrope;
   });
+  if (recipe->gguf) {
+    FailureOr<std::vector<GgufTensorPlan>> plans = GgufModel(*recipe->gguf, scope).tensors(diags);
+    if (failed(plans))
+      return failure();
+    for (const GgufTensorPlan &plan : *plans)
+      if (const CheckpointTensor *tensor = tensors.find(plan.logical))
+        result.ggufParams[plan.logical] = tensor->name;
+  }
   result.recipe = recipe->name;
   result.recipeFiles = recipe->texts;
   result.task = (*task)->name;
@@ -223,5 +231,6 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   if (failed(unproven))
     return failure();
   result.unprovenOptions = std::move(*unproven);
+  result.family = std::make_shared<const ModelRecipe>(std::move(*recipe));
   return result;
 }
