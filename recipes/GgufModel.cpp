@@ -152,13 +152,14 @@ FailureOr<std::vector<GgufMade>> GgufModel::made(Diagnostics &diags) const {
       continue;
     GgufMade one{rule.name, {}};
     auto bad = [&](const Twine &what) { return diags.error(rule.place.str(), what, "correct config.json, or the recipe"); };
-    if (rule.list) {
-      FailureOr<Value> value = rule.list->eval(own, diags);
-      if (failed(value))
-        return failure();
-      if (!value->isArray() || value->array().empty())
-        return bad("the tensor '" + rule.name + "' needs a list of numbers, got " + value->kindName());
-      for (const Value &number : value->array()) {
+    FailureOr<std::optional<Value>> list = rule.list ? rule.list->evalOptional(own, diags) : std::optional<Value>();
+    if (failed(list))
+      return failure();
+    if (*list || !rule.dim) {
+      Value value = list->value_or(Value());
+      if (!value.isArray() || value.array().empty())
+        return bad("the tensor '" + rule.name + "' needs a list of numbers, got " + value.kindName());
+      for (const Value &number : value.array()) {
         if (!number.isNumber())
           return bad("the tensor '" + rule.name + "' needs numbers, got " + number.kindName());
         one.values.push_back(static_cast<float>(number.number()));

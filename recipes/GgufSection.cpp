@@ -165,8 +165,8 @@ private:
     }
     rule.when = expr(fields.get("when"));
     fields.finish();
-    if (rule.list.has_value() == rule.dim.has_value())
-      fail(entry.place, "a made tensor has either `list` or `rope_factors`");
+    if (!rule.list && !rule.dim)
+      fail(entry.place, "a made tensor has `list` or `rope_factors`");
     out.made.push_back(std::move(rule));
   }
 

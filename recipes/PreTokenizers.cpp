@@ -47,6 +47,7 @@ FailureOr<TokenizerTable> loadPreTokenizers(StringRef folder, Diagnostics &diags
     Fields fields(item, "a pre-tokenizer", diags);
     kind.name = fields.needText("name");
     kind.ignoreMerges = fields.boolean("ignore_merges").value_or(false);
+    kind.limits = fields.text("limits").value_or("");
     kind.cleans = fields.boolean("cleans").value_or(false);
     if (fields.node().find("normalizers"))
       kind.normalizers = fields.texts("normalizers");

@@ -13,6 +13,7 @@ struct PreTokenizerKind {
   std::vector<std::string> steps; ///< "bytes", "gpt2", "digits", "digit_runs", "punctuation", or "split " and the expression
   std::vector<std::string> normalizers = {"none"};
   bool ignoreMerges = false, cleans = false;
+  std::string limits; ///< where the engine differs from the tokenizer; mostly empty
 };
 
 struct TokenizerTable {

@@ -155,6 +155,12 @@ FailureOr<GgufKeyValues> flagrelease::ggufKeyValues(const GgufTarget &target, in
   out.add("general.name", GgufValue::text(target.name));
   for (const auto &[key, type, value] : *keys)
     out.add(key, valueOf(type, value));
+  const json::Value *positions = target.config->find("max_position_embeddings");
+  std::optional<int64_t> length = out.integer(section.arch + ".context_length");
+  if (length && positions && positions->isInt() && *length < positions->integer())
+    diags.note("--format gguf", "the file's context ends at " + Twine(*length) + " of the model's " +
+                                    Twine(positions->integer()) +
+                                    " positions: past it, llama.cpp would compute something else than the model");
   if (target.fileType)
     out.add("general.file_type", GgufValue::u32(*target.fileType));
   out.add("general.quantization_version", GgufValue::u32(kQuantizationVersion));

@@ -110,6 +110,11 @@ LogicalResult flagrelease::readByteLevel(const TokenizerFiles &files, const Toke
                "add it to recipes/gguf_pretokenizers.yaml if llama.cpp has it, or migrate to another format");
   }
   out.pre = kind->name;
+  if (!kind->limits.empty())
+    diags.note("tokenizer.json", "pre-tokenizer " + kind->name + ": " + kind->limits);
+  if (normalizer != "none")
+    diags.note("tokenizer.json",
+               "the normaliser " + normalizer + " is not part of a GGUF file: text that it would change gets other ids");
 
   const Value *vocabulary = model.find("vocab"), *merges = model.find("merges");
   if (!vocabulary || !vocabulary->isObject() || !merges || !merges->isArray())
