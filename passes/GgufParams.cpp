@@ -1,6 +1,6 @@
 #include "passes/GgufParams.h"
 
-#include "ir/Fr.h"
+#include "ir/Rows.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SmallVector.h"
@@ -9,24 +9,6 @@ using namespace flagrelease;
 using namespace mlir;
 
 namespace {
-/// Rows in another order: split into axes, axes exchanged, joined again.
-Value shuffleRows(OpBuilder &builder, Location loc, Value value, const RowShuffle &shuffle) {
-  auto type = cast<RankedTensorType>(value.getType());
-  llvm::SmallVector<int64_t> split(shuffle.sizes.begin(), shuffle.sizes.end()), moved;
-  llvm::SmallVector<int64_t> permutation(shuffle.permutation.begin(), shuffle.permutation.end());
-  for (int64_t axis : shuffle.permutation)
-    moved.push_back(shuffle.sizes[axis]);
-  for (int64_t d = 1; d < type.getRank(); ++d) {
-    permutation.push_back(static_cast<int64_t>(split.size()));
-    split.push_back(type.getDimSize(d));
-    moved.push_back(type.getDimSize(d));
-  }
-  Type element = type.getElementType();
-  Value axes = builder.create<fr::ReshapeOp>(loc, RankedTensorType::get(split, element), value);
-  Value turned = builder.create<fr::TransposeOp>(loc, RankedTensorType::get(moved, element), axes, permutation);
-  return builder.create<fr::ReshapeOp>(loc, type, turned);
-}
-
 /// An empty param at the end of the module.
 fr::ParamOp makeParam(ModuleOp module, StringRef name, RankedTensorType type, bool keep) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
@@ -59,7 +41,7 @@ LogicalResult addOne(ModuleOp module, const GgufTensorPlan &plan, fr::ParamOp fr
     builder.clone(op, mapping);
   Value value = mapping.lookup(cast<fr::YieldOp>(from.getBody().front().getTerminator()).getValue());
   if (!shuffle->identity())
-    value = shuffleRows(builder, param.getLoc(), value, *shuffle);
+    value = fr::shuffleRows(builder, param.getLoc(), value, shuffle->sizes, shuffle->permutation);
   if (element != type.getElementType())
     value = builder.create<fr::CastOp>(param.getLoc(), target, value);
   builder.create<fr::YieldOp>(param.getLoc(), value);

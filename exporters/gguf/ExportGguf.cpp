@@ -164,8 +164,11 @@ FailureOr<GgufKeyValues> flagrelease::ggufKeyValues(const GgufTarget &target, in
   if (target.fileType)
     out.add("general.file_type", GgufValue::u32(*target.fileType));
   out.add("general.quantization_version", GgufValue::u32(kQuantizationVersion));
-  TokenizerRequest tokenizer{target.folder, rows, target.config, target.tokenizers};
-  if (failed(addTokenizer(tokenizer, out, diags)))
+  if (target.source) {
+    for (const auto &[key, value] : target.source->all())
+      if (StringRef(key).starts_with("tokenizer."))
+        out.add(key, value);
+  } else if (failed(addTokenizer({target.folder, rows, target.config, target.tokenizers}, out, diags)))
     return failure();
   for (const auto &[key, value] : target.origin)
     out.add("flagrelease." + key, GgufValue::text(value));
@@ -178,6 +181,8 @@ FailureOr<ExportPlan> flagrelease::exportGguf(const ExportRequest &request, Diag
   if (failed(planTensors(request, tensors, diags)))
     return failure();
   GgufTarget target = *request.gguf;
+  if (request.checkpoint)
+    target.source = request.checkpoint->gguf.get();
   if (!target.fileType)
     target.fileType = fileTypeOf(tensors);
   auto embedding = llvm::find_if(tensors, [](const Planned &one) { return one.tensor.name == kHead; });

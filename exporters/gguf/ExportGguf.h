@@ -17,6 +17,7 @@ struct GgufTarget {
   std::string folder;                         ///< of the checkpoint: the tokenizer's files lie there
   std::string name;                           ///< general.name: never a path
   std::map<std::string, std::string> origin;  ///< flagrelease.*: tool, source and its digest; no time, user or path
+  const GgufKeyValues *source = nullptr;      ///< of a source that is GGUF itself: its tokenizer keys are carried over
   std::optional<uint32_t> fileType;           ///< general.file_type of a named mixture; else by the types of the tensors
   uint64_t alignment = 32;                    ///< of the data and of each tensor
 };

@@ -1,5 +1,6 @@
 #include "importers/huggingface/Import.h"
 
+#include "importers/gguf/GgufSource.h"
 #include "importers/huggingface/Evidence.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/SourceFiles.h"
@@ -29,7 +30,7 @@ bool fileExists(const std::string &folder, StringRef name) {
 
 /// DESIGN section 4: --task, else the architecture, else the files.
 FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig &config, const TensorTable &tensors,
-                                   const std::string &folder, const ImportOptions &options, Diagnostics &diags) {
+                                   const Checkpoint &checkpoint, const ImportOptions &options, Diagnostics &diags) {
   std::vector<std::string> names;
   for (const Task &task : recipe.tasks)
     names.push_back(task.name);
@@ -42,7 +43,7 @@ FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig 
                        "it has: " + listed(names));
   }
   // sentence-transformers keeps its pooling in modules.json, whatever architecture the config names.
-  if (fileExists(folder, "modules.json"))
+  if (!checkpoint.gguf && fileExists(checkpoint.folder, "modules.json"))
     if (const Task *task = recipe.findTask("embedding"))
       return task;
   for (const Task &task : recipe.tasks)
@@ -86,7 +87,16 @@ void declareTensors(ModuleOp module, const Checkpoint &checkpoint) {
 FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint, const RecipeSet &recipes,
                                                    const ImportOptions &options, MLIRContext &context, Diagnostics &diags) {
   context.loadDialect<fr::FrDialect, func::FuncDialect>();
-  FailureOr<json::Object> raw = readConfig(checkpoint.folder, diags);
+  // A GGUF file says in its own words what config.json and the names of tensors say.
+  std::optional<GgufSource> gguf;
+  if (checkpoint.gguf) {
+    FailureOr<GgufSource> source = readGgufSource(checkpoint, recipes, diags);
+    if (failed(source))
+      return failure();
+    gguf = std::move(*source);
+  }
+  const Checkpoint &named = gguf ? gguf->named : checkpoint;
+  FailureOr<json::Object> raw = gguf ? FailureOr<json::Object>(gguf->config) : readConfig(checkpoint.folder, diags);
   if (failed(raw))
     return failure();
   FailureOr<const RecipeHead *> head = recipes.match(*raw, "config.json", diags);
@@ -115,8 +125,8 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     return failure();
   checkConfigKeys(*config, *recipe, **inert, defaults, options.assumeInert, diags);
 
-  TensorTable tensors(checkpoint, *recipe);
-  FailureOr<const Task *> task = chooseTask(*recipe, *config, tensors, checkpoint.folder, options, diags);
+  TensorTable tensors(named, *recipe);
+  FailureOr<const Task *> task = chooseTask(*recipe, *config, tensors, checkpoint, options, diags);
   if (failed(task))
     return failure();
 
@@ -135,7 +145,10 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     (void)diags.error(where, message.str(),
                       "config.json and the tensors are of different models: restore both from one revision");
   });
-  declareTensors(*result.module, checkpoint);
+  if (!gguf)
+    declareTensors(*result.module, checkpoint);
+  else if (failed(declareGgufTensors(*result.module, checkpoint, *gguf, diags)))
+    return failure();
   GraphBuilder graph(*result.module, *recipe, tensors, diags);
   Value stream;
   if (failed(graph.begin(scope)) || failed(graph.run(recipe->graph, stream, scope, "")))
@@ -148,7 +161,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
       taskScope.bind(option.name, json::Value(given->second));
       continue;
     }
-    if (!option.token.empty()) {
+    if (!option.token.empty() && !gguf) {
       FailureOr<std::optional<int64_t>> id = tokenId(checkpoint.folder, option.token, diags);
       if (failed(id))
         return failure();
@@ -171,7 +184,9 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
                            (option.token.empty() ? std::string() : ": tokenizer.json has no token '" + option.token + "'"),
                        "pass --task-option " + option.name + "=ID");
   }
-  FailureOr<std::optional<std::string>> pooling = sentencePooling(checkpoint.folder, diags);
+  FailureOr<std::optional<std::string>> pooling = std::optional<std::string>();
+  if (!gguf)
+    pooling = sentencePooling(checkpoint.folder, diags);
   if (failed(pooling))
     return failure();
   if (*pooling)

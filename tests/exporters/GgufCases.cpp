@@ -21,8 +21,8 @@ std::string test::problems(const Diagnostics &diags) {
 }
 
 /// The files of a plan, tensors from the evaluator.
-static LogicalResult writePlan(const ExportPlan &plan, mlir::ModuleOp module, const Checkpoint &checkpoint, const std::string &out,
-                               Diagnostics &diags) {
+static LogicalResult writePlan(const ExportPlan &plan, mlir::ModuleOp module, const Checkpoint &checkpoint,
+                               const std::string &out, Diagnostics &diags) {
   FailureOr<std::vector<std::shared_ptr<FileSource>>> sources = openSources(checkpoint, diags);
   if (failed(sources))
     return failure();
