@@ -73,11 +73,9 @@ TEST_CASE("fixtures as GGUF and back on the reference", "[gguf]") {
     REQUIRE(written);
     CHECK(distance(folder / "out", *golden) <= golden->tolerance("logits"));
     // Split, aligned to pages, and with matrices as they are stored: the same numbers.
-    REQUIRE(succeeded(
-        writeGguf(folder / "source", folder / "split", {.floats = {}, .shardSize = 100'000, .alignment = 4096}, diags)));
-    CHECK(std::filesystem::exists(folder / "split/model-00002-of-00003.gguf") +
-              std::distance(std::filesystem::directory_iterator(folder / "split"), {}) >
-          2);
+    REQUIRE(
+        succeeded(writeGguf(folder / "source", folder / "split", {.floats = {}, .shardSize = 50'000, .alignment = 4096}, diags)));
+    CHECK(std::distance(std::filesystem::directory_iterator(folder / "split"), {}) > 2);
     CHECK(distance(folder / "split", *golden) <= golden->tolerance("logits"));
     // From GGUF to GGUF nothing changes any more.
     REQUIRE(succeeded(writeGguf(folder / "out", folder / "again", {}, diags)));
