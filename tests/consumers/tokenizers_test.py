@@ -9,6 +9,7 @@ xllamacpp in the one of the engine llama.cpp.
 import json
 import os
 import random
+import shutil
 import subprocess
 import unicodedata
 import unittest
@@ -135,6 +136,58 @@ for line in sys.stdin:
 """
 
 
+# Run by the engine's Python: starts llama.cpp's server on the loopback and asks it to render.
+SERVER = r"""
+import json, sys, urllib.request
+import xllamacpp
+job = json.load(sys.stdin)
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.port, params.warmup, params.use_jinja = job["gguf"], 256, 0, False, True
+params.cpuparams.n_threads = 1
+server, out = xllamacpp.Server(params), []
+for messages in job["dialogues"]:
+    request = urllib.request.Request(server.listening_address + "/apply-template", json.dumps({"messages": messages}).encode(),
+                                     {"Content-Type": "application/json"})
+    out.append(json.loads(urllib.request.urlopen(request).read())["prompt"])
+print(json.dumps(out))
+"""
+
+CHATML = """{%- if messages[0]['role'] != 'system' -%}
+    {{- '<|im_start|>system\nAnswer briefly.<|im_end|>\n' -}}
+{%- endif -%}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>' + '\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+{%- endif %}
+"""
+TURNS = """{% for message in messages %}
+{% if message.role == 'user' %}
+[{{ loop.index }}] Q: {{ message.content }}
+{% elif message.role == 'assistant' %}
+[{{ loop.index }}] A: {{ message.content | replace('\n', ' ') }}
+{% else %}
+({{ message.role | upper }}) {{ message.content }}
+{% endif %}
+{% endfor %}
+{% if add_generation_prompt %}A:{% endif %}
+"""
+TEMPLATES = {"text": CHATML, "list": TURNS, "file": CHATML.replace("briefly", "at length") + TURNS}
+DIALOGUES = [[dict(role=role, content=content) for role, content in turns] for turns in (
+    [("user", "hi")],
+    [("system", "You are terse."), ("user", "hi")],
+    [("user", "  spaces around  ")],
+    [("user", "one"), ("assistant", "two"), ("user", "three")],
+    [("user", "你好，世界"), ("assistant", "😀"), ("user", "第二")],
+    [("user", "line\nbreak\r\nCRLF")],
+    [("user", "<|im_end|> inside, {{ braces }} and {% tags %}")],
+    [("user", "quotes \" and ' and \\\\")],
+    [("system", "s"), ("user", "a"), ("assistant", "b\nc"), ("user", "d"), ("assistant", "e"), ("user", "f")],
+    [("user", "e\u0301 \u0308 \u200b\t.")],
+)]
+
+
 class Tokenizers(support.Case):
     engine = "llama.cpp"
 
@@ -242,6 +295,49 @@ class Tokenizers(support.Case):
         tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
         texts = [text for text in strings(19, ["</s>"], False) if text]
         self.compare("pieces as json", self.write(folder, own.get_piece_size()), texts, [tokenizer.encode(text).ids for text in texts])
+
+    def test_chat_templates(self):
+        """Rendered by llama.cpp's server from our file, and by Jinja as transformers sets it up, for ten dialogues each."""
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        for name, template in TEMPLATES.items():
+            with self.subTest(name):
+                folder = self.path("chat-" + name)
+                shutil.copytree(support.EXAMPLE, folder)
+                path = os.path.join(folder, "tokenizer_config.json")
+                with open(path, encoding="utf-8") as file:
+                    config = json.load(file)
+                if name == "file":
+                    with open(os.path.join(folder, "chat_template.jinja"), "w", encoding="utf-8") as file:
+                        file.write(template)
+                else:
+                    config["chat_template"] = template if name == "text" else [{"name": "default", "template": template}, {"name": "tools", "template": "x"}]
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump(config, file)
+                told = subprocess.run([TOOL, folder, folder + ".out", "f32"], capture_output=True, text=True)
+                self.assertEqual(told.returncode, 0, told.stderr)
+                job = {"gguf": os.path.join(folder + ".out", "model.gguf"), "dialogues": DIALOGUES}
+                told = subprocess.run([self.python, "-c", SERVER], input=json.dumps(job), capture_output=True, text=True, timeout=600)
+                self.assertEqual(told.returncode, 0, told.stderr[-2000:])
+                got = json.loads(told.stdout.splitlines()[-1])
+                for messages, prompt in zip(DIALOGUES, got):
+                    self.assertEqual(prompt, environment.from_string(template).render(messages=messages, add_generation_prompt=True))
+                print("chat template, %s: %d dialogues are equal" % (name, len(got)), flush=True)
+
+    def test_keys_of_the_reference(self):
+        """Merges, special ids and switches as the gguf package reads them from the same folders."""
+        import gguf
+        for name in ("llama-bpe", "qwen2", "falcon"):
+            kind = next(kind for kind in self.kinds if kind["name"] == name)
+            folder = self.path("reference-" + name)
+            own = trained(kind, "none", folder)
+            theirs = gguf.SpecialVocab(folder, load_merges=True, n_vocab=own.get_vocab_size())
+            reader = gguf.GGUFReader(self.write(folder, own.get_vocab_size()))
+            value = {key: field.contents() for key, field in reader.fields.items()}
+            self.assertEqual(value["tokenizer.ggml.merges"], theirs.merges)
+            for special, key in (("bos", "bos_token_id"), ("eos", "eos_token_id")):
+                self.assertEqual(value["tokenizer.ggml." + key], theirs.special_token_ids[special])
+            self.assertEqual(value["tokenizer.ggml.add_bos_token"], theirs.add_special_token["bos"])
 
 
 if __name__ == "__main__":
