@@ -3,6 +3,7 @@
 #include "cli/Verbs.h"
 #include "text/Escape.h"
 #include "text/Sizes.h"
+#include "weights/Gguf.h"
 
 #include "llvm/ADT/StringExtras.h"
 
@@ -32,15 +33,16 @@ std::vector<Pattern> patternsOf(const Checkpoint &checkpoint) {
   std::vector<std::string> order;
   for (const CheckpointTensor &tensor : checkpoint.tensors) {
     std::string shape = "[";
-    for (auto [i, d] : llvm::enumerate(tensor.shape))
+    for (auto [i, d] : llvm::enumerate(tensor.block ? tensor.decoded : tensor.shape))
       shape += (i ? ", " : "") + std::to_string(d);
     shape += "]";
-    std::string key = patternOf(tensor.name) + " " + dtypeName(tensor.type).str() + shape;
+    std::string dtype = ggmlTypeName(tensor.type, tensor.block);
+    std::string key = patternOf(tensor.name) + " " + dtype + shape;
     Pattern &pattern = found[key];
     if (!pattern.count++)
       order.push_back(key);
     pattern.name = patternOf(tensor.name);
-    pattern.dtype = dtypeName(tensor.type).str();
+    pattern.dtype = dtype;
     pattern.shape = shape;
     pattern.bytes += tensor.bytes;
   }
@@ -48,6 +50,20 @@ std::vector<Pattern> patternsOf(const Checkpoint &checkpoint) {
   for (const std::string &key : order)
     out.push_back(found[key]);
   return out;
+}
+
+/// What a GGUF file says about itself: its scalars, and the kind and size of its vocabulary.
+std::vector<std::pair<std::string, std::string>> factsOf(const Checkpoint &checkpoint) {
+  std::vector<std::pair<std::string, std::string>> facts;
+  if (!checkpoint.gguf)
+    return facts;
+  for (const auto &[key, value] : checkpoint.gguf->all()) {
+    if (value.isList())
+      facts.emplace_back(key, std::to_string(value.size()) + " x " + ggufTypeName(value.type()).str());
+    else if (!StringRef(key).starts_with("tokenizer.chat_template"))
+      facts.emplace_back(key, value.str());
+  }
+  return facts;
 }
 
 int run(const Options &options, Console &console, Diagnostics &diags) {
@@ -69,7 +85,7 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
   uint64_t parameters = 0;
   for (const CheckpointTensor &tensor : checkpoint->tensors) {
     uint64_t n = 1;
-    for (int64_t d : tensor.shape)
+    for (int64_t d : tensor.block ? tensor.decoded : tensor.shape)
       n *= d;
     parameters += n;
   }
@@ -98,6 +114,12 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     }
     root.set("files", files);
     root.set("tensors", tensors);
+    if (checkpoint->gguf) {
+      json::Object facts;
+      for (const auto &[key, value] : factsOf(*checkpoint))
+        facts.set(key, value);
+      root.set("gguf", facts);
+    }
     if (succeeded(model)) {
       root.set("family", model->imported.recipe);
       root.set("task", model->imported.task);
@@ -121,6 +143,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     for (const TensorTable::Ignored &entry : model->imported.ignored)
       console.result("  ignored " + escape::terminal(entry.name) + ": " + entry.reason);
   }
+  for (const auto &[key, value] : factsOf(*checkpoint))
+    console.result("  " + escape::terminal(key, 80) + " = " + value);
   for (const Pattern &pattern : patterns)
     console.result("  " + escape::terminal(pattern.name) + " " + pattern.dtype + " " + pattern.shape +
                    (pattern.count > 1 ? " x" + std::to_string(pattern.count) : ""));

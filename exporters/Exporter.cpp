@@ -1,11 +1,13 @@
 #include "exporters/Exporter.h"
 
+#include "exporters/gguf/ExportGguf.h"
 #include "exporters/onnx/ExportOnnx.h"
 
 using namespace flagrelease;
 
 static constexpr Exporter kExporters[] = {
     {"onnx", "ONNX with external weights", exportOnnx},
+    {"gguf", "GGUF with tokenizer, one file or split", exportGguf},
 };
 
 llvm::ArrayRef<Exporter> flagrelease::exporters() { return kExporters; }

@@ -16,11 +16,15 @@
 
 namespace flagrelease {
 
+struct GgufTarget;
+
 struct ExportRequest {
   mlir::ModuleOp module;                  ///< at the level that the format prints
   const Checkpoint *checkpoint = nullptr; ///< where the weights of fr.weights lie; null if the module has none
   std::string function = "main";          ///< the part to export
   std::string stem = "model";             ///< files are called after it: model.onnx, model.onnx.data
+  uint64_t shardSize = 0;                 ///< bytes of tensors in a file of a checkpoint format, at most; 0: one file
+  const GgufTarget *gguf = nullptr;       ///< what exporters/gguf/ needs beside the module
 };
 
 /// One tensor inside a file of the artefact.
@@ -44,6 +48,7 @@ struct ExportedFile {
   uint32_t source = 0;                 ///< Placed: index into Checkpoint::files
   std::vector<ExportedTensor> tensors; ///< by offset; Placed: those that the format refers to
   std::string content;                 ///< Written
+  std::string head = {};               ///< Derived: the bytes before the first tensor
 };
 
 /// Placed files in the order of the checkpoint, then derived, then written ones. The same module gives the same plan and bytes.

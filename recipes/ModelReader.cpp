@@ -104,10 +104,17 @@ bool ModelReader::readSection(const yaml::Entry &entry) {
     return readReasons(node, "ignore", recipe.ignored);
   if (key == "inert")
     return readReasons(node, "inert", recipe.inert);
-  if (key == "host" || key == "gguf") {
+  if (key == "host") {
     if (!node.isMapping())
-      return fail(node.place, "`" + key + "` is a mapping");
-    (key == "host" ? recipe.host : recipe.gguf) = node;
+      return fail(node.place, "`host` is a mapping");
+    recipe.host = node;
+    return true;
+  }
+  if (key == "gguf") {
+    FailureOr<GgufSection> section = readGgufSection(node, diags);
+    if (failed(section))
+      return false;
+    recipe.gguf = std::move(*section);
     return true;
   }
   return fail(entry.place, "unknown section '" + escape::terminal(key, 80) + "'" + nearestNote(key, kSections));

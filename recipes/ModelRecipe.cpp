@@ -127,7 +127,7 @@ FailureOr<ModelRecipe> flagrelease::readModelRecipe(StringRef name, const yaml::
     return failure();
   ModelRecipe recipe;
   recipe.name = name.str();
-  recipe.host.kind = recipe.gguf.kind = yaml::Kind::Mapping;
+  recipe.host.kind = yaml::Kind::Mapping;
   recipe.flattened = *flat;
   sortSections(recipe.flattened);
   if (!ModelReader(recipe, grammar, diags).read(recipe.flattened) || !checkModelRecipe(recipe, diags))

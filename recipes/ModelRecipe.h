@@ -11,6 +11,7 @@
 #pragma once
 
 #include "recipes/Expr.h"
+#include "recipes/GgufSection.h"
 #include "recipes/StepSchema.h"
 #include "text/Yaml.h"
 
@@ -202,7 +203,7 @@ struct ModelRecipe {
   std::vector<Ignored> ignored;       ///< tensors that the graph does not use
   std::vector<Ignored> inert;         ///< config keys of this family that change no number; those of all are in _inert.yaml
   yaml::Node host;                    ///< rules of inputs that the host computes; a mapping, maybe empty
-  yaml::Node gguf;                    ///< a mapping, maybe empty
+  std::optional<GgufSection> gguf;    ///< how GGUF files hold the family
   std::vector<NotBuilt> notBuilt;
   yaml::Node flattened; ///< the whole recipe as YAML after like and patch
 

@@ -5,6 +5,7 @@
 #include "weights/CappedErrors.h"
 #include "weights/CheckpointFiles.h"
 #include "weights/Files.h"
+#include "weights/GgufFiles.h"
 #include "weights/PyTorchFile.h"
 #include "weights/Safetensors.h"
 
@@ -138,6 +139,8 @@ LogicalResult readOne(const std::string &folder, const std::string &name, const 
     out.tensors = std::move(header->tensors);
     return success();
   }
+  case FileFormat::Gguf:
+    break; // openGgufFiles reads sets of them
   }
   llvm_unreachable("every format is above");
 }
@@ -189,6 +192,14 @@ std::string Checkpoint::sourcesJson() const {
     writer.member("file", files[tensor.file].name);
     writer.member("offset", tensor.offset);
     writer.member("bytes", tensor.bytes);
+    if (tensor.block) {
+      writer.member("block", blockInfo(*tensor.block).name);
+      writer.key("decoded");
+      writer.beginArray();
+      for (int64_t dimension : tensor.decoded)
+        writer.value(dimension);
+      writer.endArray();
+    }
     writer.endObject();
   }
   return out + "\n]}\n";
@@ -198,6 +209,8 @@ FailureOr<Checkpoint> openCheckpoint(const std::string &folderOrFile, Diagnostic
   FailureOr<CheckpointChoice> choice = chooseCheckpointFiles(folderOrFile, diags);
   if (failed(choice))
     return failure();
+  if (choice->format == FileFormat::Gguf)
+    return openGgufFiles(choice->folder, choice->files, diags, work);
   Checkpoint checkpoint;
   checkpoint.folder = choice->folder;
   checkpoint.index = choice->index;

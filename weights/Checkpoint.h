@@ -8,19 +8,25 @@
 //   6. pytorch_model.bin                      7. pytorch_model.bin.index.json with its shards
 //   8. a complete set pytorch_model-00001-of-0000N.bin without index
 //   9. any other *.bin, *.pt, *.pth, *.ckpt when it is given as the file: a folder has such files that are no weights
+// and without any of these
+//  10. the only .gguf file, or the only complete set NAME-00001-of-0000N.gguf
 // consolidated*.safetensors (Mistral's own layout of the same weights) and variants (model.fp16.safetensors) count only when
 // nothing else is there. Links are followed (hub caches are made of them); names out of the folder are refused.
 #pragma once
 
+#include "ir/BlockFormat.h"
 #include "ir/DType.h"
 #include "text/Diagnostics.h"
 #include "weights/ByteSource.h"
+#include "weights/GgufValue.h"
 #include "weights/Work.h"
 
 #include "llvm/ADT/StringMap.h"
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +35,7 @@ namespace flagrelease {
 enum class FileFormat : uint8_t {
   Safetensors,
   PyTorch, ///< a zip archive around a pickle: tensors are read from it, the file itself never becomes part of an artefact
+  Gguf,    ///< tensors may be in blocks (CheckpointTensor::block)
 };
 
 struct CheckpointFile {
@@ -48,6 +55,10 @@ struct CheckpointTensor {
   uint32_t file = 0;   ///< index into Checkpoint::files
   uint64_t offset = 0; ///< from the start of that file
   uint64_t bytes = 0;
+  /// Of a tensor that is stored in blocks: `type` is U8, `shape` is [..., rows, bytes of a row], and `decoded` is the shape of
+  /// its numbers.
+  std::optional<BlockFormat> block = std::nullopt;
+  std::vector<int64_t> decoded = {};
 };
 
 class Checkpoint {
@@ -56,12 +67,14 @@ public:
   std::string index;                     ///< name of the index file, empty if there is none
   std::vector<CheckpointFile> files;     ///< ordered by name
   std::vector<CheckpointTensor> tensors; ///< ordered by file, then by offset; tied ones of PyTorch files share their bytes
+  /// Of a GGUF checkpoint: the key-values of its (first) file. They stand for config.json and the tokenizer's files.
+  std::shared_ptr<const GgufKeyValues> gguf;
 
   const CheckpointTensor *find(StringRef name) const;
   uint64_t totalBytes() const; ///< of all tensors
 
   /// The source table that stands beside the module: {"version":1,"files":[{name,bytes,header_sha256}],
-  /// "tensors":[{name,dtype,shape,file,offset,bytes}]}, one line per entry. No path and no time in it.
+  /// "tensors":[{name,dtype,shape,file,offset,bytes[,block,decoded]}]}, one line per entry. No path and no time in it.
   std::string sourcesJson() const;
 
   /// To be called after `tensors` is complete; a name that occurs twice keeps its first.

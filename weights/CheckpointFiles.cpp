@@ -22,6 +22,7 @@ constexpr StringRef kTorchIndex = "pytorch_model.bin.index.json";
 
 bool isIndex(StringRef name) { return name.ends_with(".json") && name.contains(".safetensors.index"); }
 bool isTensors(StringRef name) { return name.ends_with(kSuffix); }
+bool isGguf(StringRef name) { return name.ends_with(".gguf"); }
 
 /// A file that torch.save may have written, by its name.
 bool isTorch(StringRef name) {
@@ -41,7 +42,7 @@ bool isSecondary(StringRef name) {
   return name.drop_back(kSuffix.size()).contains('.');
 }
 
-/// NAME-00002-of-00003.safetensors, or .bin
+/// NAME-00002-of-00003.safetensors, .bin or .gguf
 struct SetMember {
   std::string stem, suffix;
   unsigned number = 0, count = 0;
@@ -57,6 +58,8 @@ bool parseSetMember(StringRef name, SetMember &member) {
   member.suffix = "." + suffix.str();
   return !count.getAsInteger(10, member.count) && !number.getAsInteger(10, member.number) && member.count > 0;
 }
+
+constexpr unsigned kMaxSet = 10'000;
 
 std::string numbered(const SetMember &member, unsigned number) {
   char text[64];
@@ -168,9 +171,20 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
         choice.files = {name};
       else
         choice.index = name;
+    } else if (isGguf(name)) {
+      choice.format = FileFormat::Gguf;
+      SetMember member;
+      if (!parseSetMember(name, member))
+        choice.files = {name};
+      else if (member.count > kMaxSet)
+        return diags.error(given, "is one of " + Twine(member.count) + " files; at most " + Twine(kMaxSet) + " are read",
+                           "give a checkpoint of fewer files");
+      else // one file of a set stands for the set
+        for (unsigned i = 1; i <= member.count; ++i)
+          choice.files.push_back(numbered(member, i));
     } else {
       return diags.error(given,
-                         "is no checkpoint: a folder, a .safetensors file, a file of torch.save or an index file is needed",
+                         "is no checkpoint: a folder, a .safetensors or .gguf file, a file of torch.save or an index file is needed",
                          "give one of these");
     }
     return choice;
@@ -179,7 +193,7 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
   choice.folder = given;
   while (choice.folder.size() > 1 && choice.folder.back() == '/')
     choice.folder.pop_back();
-  std::vector<std::string> indexes, files, secondary, others;
+  std::vector<std::string> indexes, files, secondary, gguf, others;
   fs::directory_iterator it(given, error), end;
   for (; !error && it != end; it.increment(error)) {
     std::string name = it->path().filename().string();
@@ -187,13 +201,15 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
       continue;
     if (isIndex(name) || isTensors(name))
       (isSecondary(name) ? secondary : isIndex(name) ? indexes : files).push_back(name);
-    else if (isTorch(name) || name == kTorchIndex || StringRef(name).ends_with(".gguf") || StringRef(name).ends_with(".onnx"))
+    else if (isGguf(name))
+      gguf.push_back(name);
+    else if (isTorch(name) || name == kTorchIndex || StringRef(name).ends_with(".onnx"))
       others.push_back(name);
   }
   if (error) {
     return systemError(diags, given, "list the folder", error.value());
   }
-  for (std::vector<std::string> *names : {&indexes, &files, &secondary, &others})
+  for (std::vector<std::string> *names : {&indexes, &files, &secondary, &gguf, &others})
     std::sort(names->begin(), names->end());
 
   auto has = [](const std::vector<std::string> &names, const char *name) {
@@ -223,16 +239,23 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
     if (choice.index.empty() && failed(chooseFiles(given, secondaryFiles, choice, diags)))
       return failure();
     secondary.clear();
-  } else {
+  } else if (std::any_of(others.begin(), others.end(), [](const std::string &name) { return isTorchModel(name) || name == kTorchIndex; }) ||
+             gguf.empty()) {
     if (failed(chooseTorch(given, others, choice, diags)))
       return failure();
     return choice;
+  } else {
+    choice.format = FileFormat::Gguf;
+    if (failed(chooseFiles(given, gguf, choice, diags)))
+      return failure();
+    gguf.clear();
   }
 
   // Say what was passed over. Shards of the chosen index are not: they are read.
   if (!choice.index.empty())
     choice.beside = files;
   std::vector<std::string> ignored = secondary;
+  ignored.insert(ignored.end(), gguf.begin(), gguf.end());
   if (choice.index.empty())
     ignored.insert(ignored.end(), indexes.begin(), indexes.end());
   else

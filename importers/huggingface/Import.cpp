@@ -1,5 +1,6 @@
 #include "importers/huggingface/Import.h"
 
+#include "importers/gguf/GgufSource.h"
 #include "importers/huggingface/Evidence.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/SourceFiles.h"
@@ -29,7 +30,7 @@ bool fileExists(const std::string &folder, StringRef name) {
 
 /// DESIGN section 4: --task, else the architecture, else the files.
 FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig &config, const TensorTable &tensors,
-                                   const std::string &folder, const ImportOptions &options, Diagnostics &diags) {
+                                   const Checkpoint &checkpoint, const ImportOptions &options, Diagnostics &diags) {
   std::vector<std::string> names;
   for (const Task &task : recipe.tasks)
     names.push_back(task.name);
@@ -42,7 +43,7 @@ FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig 
                        "it has: " + listed(names));
   }
   // sentence-transformers keeps its pooling in modules.json, whatever architecture the config names.
-  if (fileExists(folder, "modules.json"))
+  if (!checkpoint.gguf && fileExists(checkpoint.folder, "modules.json"))
     if (const Task *task = recipe.findTask("embedding"))
       return task;
   for (const Task &task : recipe.tasks)
@@ -86,7 +87,16 @@ void declareTensors(ModuleOp module, const Checkpoint &checkpoint) {
 FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint, const RecipeSet &recipes,
                                                    const ImportOptions &options, MLIRContext &context, Diagnostics &diags) {
   context.loadDialect<fr::FrDialect, func::FuncDialect>();
-  FailureOr<json::Object> raw = readConfig(checkpoint.folder, diags);
+  // A GGUF file says in its own words what config.json and the names of tensors say.
+  std::optional<GgufSource> gguf;
+  if (checkpoint.gguf) {
+    FailureOr<GgufSource> source = readGgufSource(checkpoint, recipes, diags);
+    if (failed(source))
+      return failure();
+    gguf = std::move(*source);
+  }
+  const Checkpoint &named = gguf ? gguf->named : checkpoint;
+  FailureOr<json::Object> raw = gguf ? FailureOr<json::Object>(gguf->config) : readConfig(checkpoint.folder, diags);
   if (failed(raw))
     return failure();
   FailureOr<const RecipeHead *> head = recipes.match(*raw, "config.json", diags);
@@ -117,13 +127,20 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
 
   Imported result;
   result.module = ModuleOp::create(UnknownLoc::get(&context));
-  declareTensors(*result.module, checkpoint);
-  FailureOr<DerivedTensors> derived = declareQuantised(*result.module, checkpoint, config->raw, diags);
-  if (failed(derived))
-    return failure();
-  result.quantised = derived->method;
-  TensorTable tensors(checkpoint, *recipe, std::move(*derived));
-  FailureOr<const Task *> task = chooseTask(*recipe, *config, tensors, checkpoint.folder, options, diags);
+  DerivedTensors derived;
+  if (gguf) {
+    if (failed(declareGgufTensors(*result.module, checkpoint, *gguf, diags)))
+      return failure();
+  } else {
+    declareTensors(*result.module, checkpoint);
+    FailureOr<DerivedTensors> parts = declareQuantised(*result.module, checkpoint, config->raw, diags);
+    if (failed(parts))
+      return failure();
+    result.quantised = parts->method;
+    derived = std::move(*parts);
+  }
+  TensorTable tensors(named, *recipe, std::move(derived));
+  FailureOr<const Task *> task = chooseTask(*recipe, *config, tensors, checkpoint, options, diags);
   if (failed(task))
     return failure();
 
@@ -152,7 +169,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
       taskScope.bind(option.name, json::Value(given->second));
       continue;
     }
-    if (!option.token.empty()) {
+    if (!option.token.empty() && !gguf) {
       FailureOr<std::optional<int64_t>> id = tokenId(checkpoint.folder, option.token, diags);
       if (failed(id))
         return failure();
@@ -175,7 +192,9 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
                            (option.token.empty() ? std::string() : ": tokenizer.json has no token '" + option.token + "'"),
                        "pass --task-option " + option.name + "=ID");
   }
-  FailureOr<std::optional<std::string>> pooling = sentencePooling(checkpoint.folder, diags);
+  FailureOr<std::optional<std::string>> pooling = std::optional<std::string>();
+  if (!gguf)
+    pooling = sentencePooling(checkpoint.folder, diags);
   if (failed(pooling))
     return failure();
   if (*pooling)
@@ -218,6 +237,14 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   result.module->walk([&](fr::RopeTableOp rope) {
     result.lengthDependent |= rope.getKind() == fr::RopeKind::Dynamic || rope.getKind() == fr::RopeKind::Longrope;
   });
+  if (recipe->gguf) {
+    FailureOr<std::vector<GgufTensorPlan>> plans = GgufModel(*recipe->gguf, scope).tensors(diags);
+    if (failed(plans))
+      return failure();
+    for (const GgufTensorPlan &plan : *plans)
+      if (const CheckpointTensor *tensor = tensors.find(plan.logical))
+        result.ggufParams[plan.logical] = tensor->name;
+  }
   result.recipe = recipe->name;
   result.recipeFiles = recipe->texts;
   result.task = (*task)->name;
@@ -228,5 +255,6 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   if (failed(unproven))
     return failure();
   result.unprovenOptions = std::move(*unproven);
+  result.family = std::make_shared<const ModelRecipe>(std::move(*recipe));
   return result;
 }

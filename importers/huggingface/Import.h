@@ -11,6 +11,7 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <map>
+#include <memory>
 
 namespace flagrelease {
 
@@ -32,6 +33,9 @@ struct Imported {
   std::string quantised;                     ///< `quant_method` of the source; empty: weights are stored as numbers
   bool lengthDependent = false;              ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
+  std::shared_ptr<const ModelRecipe> family; ///< the recipe, flattened
+  /// Logical tensor → symbol of the param that gives it, of those that the recipe's gguf section names.
+  std::map<std::string, std::string> ggufParams;
 };
 
 /// The dialects that an import needs are loaded into `context`.
