@@ -3,7 +3,7 @@ PRESET ?= release
 TESTS ?= .
 BUILD := build/$(PRESET)
 
-.PHONY: all deps configure demo test check format bench clean help
+.PHONY: all deps configure demo test test-consumers check format bench clean help
 
 all: configure                 ## build everything; the program is build/release/flagrelease
 	@cmake --build --preset $(PRESET)
@@ -14,6 +14,9 @@ demo: deps all                 ## install what is missing, build, migrate the ex
 test: deps all                 ## build and run every test
 	@ctest --preset $(PRESET) --tests-regex '$(TESTS)' --parallel $$(nproc) --output-junit tests.xml --test-output-truncation head
 	@[ '$(TESTS)' != . ] || tools/check_ran.py $(BUILD)/tests.xml
+
+test-consumers: deps all       ## install transformers, llama.cpp and vLLM (some GB, once), and run what needs them
+	@tests/consumers/run $(BUILD)
 
 check: deps all                ## formatting, include directions, names, generated docs
 	@tools/check $(BUILD)
@@ -36,4 +39,4 @@ clean:                         ## remove the build folder of this preset
 	@cmake -E rm -rf $(BUILD)
 
 help:                          ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
