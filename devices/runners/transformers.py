@@ -63,7 +63,7 @@ class Transformers(fr_runner.Runner):
         self.generates = type(model).__name__.endswith("ForCausalLM")
         self.states = []
         tried = model(input_ids=torch.zeros((1, 1), dtype=torch.int64), use_cache=True, output_hidden_states=True, return_dict=True)
-        cache = tried.get("past_key_values")
+        cache = tried.get("past_key_values", tried.get("cache"))
         layers = getattr(cache, "layers", None) or []
         plain = [getattr(layer, "keys", None) is not None and layer.keys.dim() == 4 and layer.keys.shape[2] == 1
                  and getattr(layer, "values", None) is not None and layer.values.dim() == 4 for layer in layers]
@@ -89,6 +89,7 @@ class Transformers(fr_runner.Runner):
                 raise fr_runner.RunnerError("bad-input", "the model has no output %s; it has %s" % (name, ", ".join(known[:20])))
         self.wanted = outputs or plainly + [spec["name"] for spec in states]
         self.window = bool(getattr(config, "sliding_window", None))
+        self.cache = "cache" if "cache" in signature else "past_key_values"  # its name since 5.24, and before
         self.model, self.inputs = model, inputs
         return {"inputs": specs, "outputs": [fr_runner.spec(name, "F32", shape) for name, shape in declared.items() if name in self.wanted]
                 + [spec for spec in states if spec["name"] in self.wanted]}
@@ -193,10 +194,11 @@ class Transformers(fr_runner.Runner):
             if hasattr(table, "original_inv_freq") and hasattr(table, "original_max_seq_len"):
                 table.register_buffer("inv_freq", table.original_inv_freq.clone(), persistent=False)
                 table.max_seq_len_cached = table.original_max_seq_len
+        arguments.update(return_dict=True, output_hidden_states=any(name in self.hidden for name in self.wanted))
+        if cache is not None:
+            arguments.update({self.cache: cache, "use_cache": True})
         try:
-            result = self.model(**arguments, past_key_values=cache, use_cache=cache is not None, return_dict=True,
-                                output_hidden_states=any(name in self.hidden for name in self.wanted)) if cache is not None else \
-                self.model(**arguments, return_dict=True, output_hidden_states=any(name in self.hidden for name in self.wanted))
+            result = self.model(**arguments)
         except RuntimeError as error:
             text = str(error)
             raise fr_runner.RunnerError("oom" if "allocate memory" in text else "failed", text)

@@ -73,7 +73,7 @@ class Transformers(support.Case):
         self.assertTrue(numpy.isfinite(answer["logits"]).all())
         # Where the window of transformers counts padding (FORMAT.md), the lonely row is what is right, and what the runner gives.
         row, ids, logits = slice(None), golden["decode.ids"], golden["decode.logits"]
-        if claims[side]["prefill_is_alone"] and not claims[side]["decode_is_alone"]:
+        if claims["left"]["decode_is_alone"] and not claims[side]["decode_is_alone"]:
             alone = support.golden(name, "golden-alone.safetensors")
             row, logits = claims["alone"], alone["decode.logits"][0]
             ids = numpy.repeat(alone["decode.ids"], len(mask), 0)
