@@ -4,8 +4,9 @@ A serving engine gives no logits: tier T2. Answers, for every id of every row: `
 vocabulary) most probable next ids in falling order. Each row is a prompt of its own; padding (attention_mask 0) never reaches the engine, and its
 places hold id -1 and 0. The engine counts positions from 0, so position_ids is no input; every call computes the whole text.
 
-In one process, without CUDA graphs or compilation. int4 weights need a CPU with AVX-512.
+Computes in float32 where the kernels can: not for FP8. In one process, without CUDA graphs or compilation. int4 weights need a CPU with AVX-512.
 """
+import contextlib
 import importlib.util
 import json
 import os
@@ -59,24 +60,46 @@ class Vllm(fr_runner.Runner):
         from vllm import LLM
 
         text = config.get("text_config") or config
+        stored = config.get("quantization_config") or {}
+        exact = not stored or (stored.get("quant_method") == "compressed-tensors" and stored.get("format") != "float-quantized")
         self.vocabulary = int(text.get("vocab_size") or 0)
         self.top = min(TOP, self.vocabulary) if self.vocabulary else TOP
         self.longest = min(int(text.get("max_position_embeddings") or LONGEST), LONGEST)
-        try:
-            self.engine = LLM(folder, dtype="auto" if config.get("quantization_config") else "float32", max_model_len=self.longest,
+        with self.guard():
+            self.engine = LLM(folder, dtype="float32" if exact else "auto", max_model_len=self.longest,
                               enforce_eager=True, max_logprobs=self.top, skip_tokenizer_init=True, enable_prefix_caching=False,
                               disable_log_stats=True, seed=0, trust_remote_code=False)
-        except MemoryError:
-            raise
-        except Exception as error:
-            message = "%s: %s" % (type(error).__name__, error)
-            unsupported = isinstance(error, (NotImplementedError, AttributeError)) or any(
-                words in message for words in ("not supported", "Unsupported", "unsupported", "has no attribute", "Failed to find a kernel"))
-            raise fr_runner.RunnerError("unsupported" if unsupported else "failed", message)
+            # Kernels are looked for when they are first used: a model without one is a matter of load.
+            self.ask([0])
         self.wanted = outputs or ["topk_ids", "topk_logprobs"]
         return {"inputs": [fr_runner.spec(name, "I64", [-1, -1]) for name in ("input_ids", "attention_mask")],
                 "outputs": [fr_runner.spec(name, dtype, [-1, -1, self.top]) for name, dtype in (("topk_ids", "I64"), ("topk_logprobs", "F32"))
                             if name in self.wanted]}
+
+    @contextlib.contextmanager
+    def guard(self):
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            message = "%s: %s" % (type(error).__name__, error)
+            words = ("not supported", "nsupported", "has no attribute", "Failed to find a kernel", "object has no")
+            unsupported = isinstance(error, NotImplementedError) or any(word in message for word in words)
+            raise fr_runner.RunnerError("unsupported" if unsupported else "failed", message)
+
+    def ask(self, ids):
+        """For each id the K best next ones: [(ids, logprobs)]."""
+        from vllm import SamplingParams
+
+        params = SamplingParams(max_tokens=1, temperature=0, logprobs=self.top, prompt_logprobs=self.top, detokenize=False, ignore_eos=True)
+        answer = self.engine.generate([{"prompt_token_ids": ids}], params, use_tqdm=False)[0]
+        # Entry i of prompt_logprobs speaks of id i given those before it: of what follows id i - 1.
+        steps = []
+        for step in list(answer.prompt_logprobs[1:]) + [answer.outputs[0].logprobs[0]]:
+            best = sorted(step.items(), key=lambda item: (-item[1].logprob, item[0]))[:self.top]
+            steps.append(([token for token, _ in best], [entry.logprob for _, entry in best]))
+        return steps
 
     def close(self):
         if self.engine is None:
@@ -91,7 +114,6 @@ class Vllm(fr_runner.Runner):
 
     def run(self, inputs):
         import numpy as np
-        from vllm import SamplingParams
 
         if self.engine is None:
             raise fr_runner.RunnerError("bad-input", "no model is loaded")
@@ -104,21 +126,17 @@ class Vllm(fr_runner.Runner):
         mask = inputs["attention_mask"].array != 0 if "attention_mask" in inputs else np.ones(ids.shape, bool)
         if mask.shape != ids.shape or mask.sum(1).max(initial=0) >= self.longest:
             raise fr_runner.RunnerError("bad-input", "attention_mask must have the shape of input_ids and fewer than %d ones in a row" % self.longest)
-        where = [np.flatnonzero(row) for row in mask]
-        rows = [b for b in range(len(ids)) if len(where[b])]
-        params = SamplingParams(max_tokens=1, temperature=0, logprobs=self.top, prompt_logprobs=self.top, detokenize=False, ignore_eos=True)
-        prompts = [{"prompt_token_ids": ids[b, where[b]].tolist()} for b in rows]
         top_ids = np.full(ids.shape + (self.top,), -1, np.int64)
         top_logprobs = np.zeros(ids.shape + (self.top,), np.float32)
-        # One after another: how the engine packs prompts together may change the last bits.
-        for b, prompt in zip(rows, prompts):
-            answer = self.engine.generate([prompt], params, use_tqdm=False)[0]
-            # Entry i of prompt_logprobs speaks of id i given those before it: what follows id i - 1.
-            steps = list(answer.prompt_logprobs[1:]) + [answer.outputs[0].logprobs[0]]
-            for column, step in zip(where[b], steps):
-                best = sorted(step.items(), key=lambda item: (-item[1].logprob, item[0]))[:self.top]
-                top_ids[b, column] = [token for token, _ in best]
-                top_logprobs[b, column] = [entry.logprob for _, entry in best]
+        # Row after row: how the engine packs prompts together may change the last bits.
+        for b, row in enumerate(mask):
+            columns = np.flatnonzero(row)
+            if len(columns) == 0:
+                continue
+            with self.guard():
+                steps = self.ask(ids[b, columns].tolist())
+            top_ids[b, columns] = [tokens for tokens, _ in steps]
+            top_logprobs[b, columns] = [logprobs for _, logprobs in steps]
         answers = {"topk_ids": top_ids, "topk_logprobs": top_logprobs}
         return {name: answers[name] for name in self.wanted}
 

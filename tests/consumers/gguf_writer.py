@@ -14,12 +14,6 @@ WHOLE = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": 
 FILE_TYPES = {"F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16, "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0}
 
 
-def floats(tensor):
-    if tensor.dtype == "BF16":
-        return (tensor.array.astype(numpy.uint32) << 16).view(numpy.float32)
-    return tensor.array.astype(numpy.float32)
-
-
 def name_of(name):
     if name in WHOLE:
         return WHOLE[name]
@@ -64,7 +58,7 @@ def write(folder, path, kind):
     for name, tensor in tensors.items():
         if name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight"):
             continue
-        array = floats(tensor)
+        array = support.floats(tensor)
         if family == "llama" and (".q_proj." in name or ".k_proj." in name):
             array = interleaved(array, heads if ".q_proj." in name else groups)
         array = numpy.ascontiguousarray(array)

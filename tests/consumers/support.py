@@ -130,6 +130,13 @@ def golden(name, file="golden.safetensors"):
     return {key: tensor.array for key, tensor in fr_runner.read_tensors(os.path.join(FIXTURES, name, file)).items()}
 
 
+def floats(tensor):
+    """A tensor of a file as float32."""
+    if tensor.dtype == "BF16":
+        return (tensor.array.astype(numpy.uint32) << 16).view(numpy.float32)
+    return tensor.array.astype(numpy.float32)
+
+
 def nmse(got, expected):
     got, expected = numpy.asarray(got, numpy.float64), numpy.asarray(expected, numpy.float64)
     assert got.shape == expected.shape, (got.shape, expected.shape)

@@ -5,6 +5,7 @@ import unittest
 
 import numpy
 
+import quantise
 import support
 
 # One of each kind of layer, task and rotary table among the fixtures.
@@ -91,6 +92,19 @@ class Transformers(support.Case):
         first, second = self.runner.run(input_ids=ids), self.runner.run(input_ids=ids)
         for name in first:
             self.assertEqual(first[name].tobytes(), second[name].tobytes(), name)
+
+    def test_w8a8(self):
+        """compressed-tensors int8 against the same weights in float32: apart by the int8 of activations, which are rounded to amax / 127."""
+        name = "llama-tinyllama-1.1b"
+        meant = quantise.w8a8(self.model(name), self.path("w8a8"))
+        quantise.plain(self.model(name), self.path("w8a8-plain"), meant)
+        ids, logits = support.golden(name)["input_ids"], {}
+        for folder in ("w8a8", "w8a8-plain"):
+            self.runner.load(self.path(folder), ["logits"])
+            logits[folder] = self.runner.run(input_ids=ids)["logits"]
+        apart = support.nmse(logits["w8a8"], logits["w8a8-plain"])
+        print("transformers W8A8: nmse %.2e to the same weights in float32" % apart)
+        self.assertTrue(0 < apart < 2e-3, apart)
 
     def test_refusals(self):
         def refused(kind, call):
