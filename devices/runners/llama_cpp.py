@@ -58,10 +58,10 @@ FUNCTIONS = {
 
 def fields(words):
     """Where the fields that must change lie in llama_context_params, found by the defaults around them. The struct grows with every
-    release; what is known of it is the order (llama.h): n_ctx, n_batch, n_ubatch, n_seq_max first; an enum of flash attention, -1
-    (auto), last of a run of enums that are -1, before two floats that are 0; type_k, type_v, both F16 = 1, on an 8-byte border
+    release; what is known of it is the order (llama.h): n_ctx, n_batch, n_ubatch, n_seq_max first; the enum of flash attention, last of
+    four that are -1, before two floats that are 0; type_k, type_v, both F16 = 1, on an 8-byte border
     between two pairs of null pointers."""
-    minus = [i for i in range(4, 64) if words[i - 1] == words[i] == 0xFFFFFFFF and words[i + 1] == words[i + 2] == 0]
+    minus = [i for i in range(8, 64) if list(words[i - 3:i + 3]) == [0xFFFFFFFF] * 4 + [0, 0] and words[i - 4] != 0xFFFFFFFF]
     types = [i for i in range(8, 64, 2) if words[i] == words[i + 1] == 1 and not any(words[i - 4:i]) and not any(words[i + 2:i + 6])]
     if list(words[:4]) != [512, 2048, 512, 1] or len(minus) != 1 or len(types) != 1:
         raise fr_runner.RunnerError("start", "this build of xllamacpp has parameters that this runner does not know", REMEDY)

@@ -48,9 +48,7 @@ class Transformers(fr_runner.Runner):
                 "versions": {name: version(name) for name in names if version(name)}}
 
     def load(self, path, outputs, threads):
-        import torch
-        import transformers
-
+        torch, transformers = (fr_runner.need(name, REMEDY) for name in ("torch", "transformers"))
         self.torch, self.model = torch, None  # the old model goes before the new one comes
         folder = path if os.path.isdir(path) else os.path.dirname(path)
         if not os.path.exists(os.path.join(folder, "config.json")):

@@ -57,8 +57,7 @@ class Vllm(fr_runner.Runner):
         if unknown:
             raise fr_runner.RunnerError("bad-input", "vLLM has no output %s; it has topk_ids, topk_logprobs" % unknown[0])
         self.close()
-        from vllm import LLM
-
+        vllm = fr_runner.need("vllm", REMEDY)
         text = config.get("text_config") or config
         stored = config.get("quantization_config") or {}
         exact = not stored or (stored.get("quant_method") == "compressed-tensors" and stored.get("format") != "float-quantized")
@@ -66,7 +65,7 @@ class Vllm(fr_runner.Runner):
         self.top = min(TOP, self.vocabulary) if self.vocabulary else TOP
         self.longest = min(int(text.get("max_position_embeddings") or LONGEST), LONGEST)
         with self.guard():
-            self.engine = LLM(folder, dtype="float32" if exact else "auto", max_model_len=self.longest,
+            self.engine = vllm.LLM(folder, dtype="float32" if exact else "auto", max_model_len=self.longest,
                               enforce_eager=True, max_logprobs=self.top, skip_tokenizer_init=True, enable_prefix_caching=False,
                               disable_log_stats=True, seed=0, trust_remote_code=False)
             # Kernels are looked for when they are first used: a model without one is a matter of load.

@@ -9,7 +9,6 @@ import quantise
 import support
 
 EXACT = 1e-3  # of a log-probability: float32 sums in another order
-W8A8 = 0.1  # both round activations to int8; where one rounds up and the other down, a step of 1/127 goes through the layers that follow
 
 
 def logprobs(logits):
@@ -60,14 +59,22 @@ class Vllm(support.Case):
             self.assertTrue((answer["topk_ids"][1][mask[1] == 0] == -1).all())
 
     def test_w8a8(self):
-        folder = self.path("w8a8")
-        quantise.w8a8(support.EXAMPLE, folder)
-        ids = self.golden["input_ids"][:2]
+        """int8 activations are rounded to amax / 127 by vLLM and to amax / 127.5 by compressed-tensors: what that adds to the same weights in float32
+        is noise of the same size in both, and no more."""
+        folder, whole = self.path("w8a8"), self.path("w8a8-plain")
+        quantise.plain(support.EXAMPLE, whole, quantise.w8a8(support.EXAMPLE, folder))
+        ids, expected = self.golden["input_ids"][:2], {}
         with support.Runner("transformers", support.python_of("transformers")) as other:
-            other.load(folder, ["logits"])
-            logits = other.run(input_ids=ids)["logits"]
+            for model in (folder, whole):
+                other.load(model, ["logits"])
+                expected[model] = logprobs(other.run(input_ids=ids)["logits"])
         self.runner.load(folder)
-        self.compare(self.runner.run(input_ids=ids), logits, W8A8, "example W8A8")
+        answer = self.runner.run(input_ids=ids)
+        there = numpy.take_along_axis(expected[whole], answer["topk_ids"], -1)
+        ours = numpy.abs(there - answer["topk_logprobs"]).mean()
+        theirs = numpy.abs(there - numpy.take_along_axis(expected[folder], answer["topk_ids"], -1)).mean()
+        print("vllm W8A8: log-probabilities %.2e on average from the same weights in float32, transformers' %.2e" % (ours, theirs))
+        self.assertTrue(theirs / 1.5 < ours < theirs * 1.5, (ours, theirs))
 
     def test_refusals(self):
         def refused(kind, call):
@@ -82,7 +89,7 @@ class Vllm(support.Case):
         with open(os.path.join(empty, "config.json"), "w", encoding="utf-8") as file:
             json.dump({"model_type": "qwen3", "vocab_size": 8}, file)
         refused("bad-input", lambda: self.runner.load(empty, ["logits"]))
-        # Heads of 16: no attention kernel for them. After this vLLM is not asked for anything: unittest runs tests by name, this is not the last.
+        # Heads of 16: no attention kernel for them. In a process of its own: vLLM may not recover.
         small = support.fixture("llama-tinyllama-1.1b", self.path("small"))
         with support.Runner("vllm", self.python) as runner:
             refused("unsupported", lambda: runner.load(small))
