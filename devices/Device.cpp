@@ -27,7 +27,8 @@ const FaultRow kFaults[] = {
 
 const ShippedDevice kShipped[] = {
     {"ort:cpu", "ONNX Runtime on this machine's CPU", "ort", "onnx", EvidenceTier::T1, ""},
-    {"transformers:cpu", "Hugging Face transformers on this machine's CPU", "transformers", "hf", EvidenceTier::T1, "transformers"},
+    {"transformers:cpu", "Hugging Face transformers on this machine's CPU", "transformers", "hf", EvidenceTier::T1,
+     "transformers"},
     {"llama.cpp:cpu", "llama.cpp on this machine's CPU", "llama_cpp", "gguf", EvidenceTier::T1, "llama.cpp"},
     {"vllm:cpu", "vLLM on this machine's CPU", "vllm", "hf", EvidenceTier::T2, "vllm"},
 };

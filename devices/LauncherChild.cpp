@@ -54,8 +54,8 @@ bool writeText(const char *path, const char *text) {
   return done == static_cast<ssize_t>(length);
 }
 
-/// The network namespace has a loopback of its own, which is down at first: engines that talk to themselves (gloo of torch.distributed)
-/// look for it. Where it cannot be raised, those engines say so.
+/// The network namespace has a loopback of its own, which is down at first: engines that talk to themselves (gloo of
+/// torch.distributed) look for it. Where it cannot be raised, those engines say so.
 void raiseLoopback() {
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0)

@@ -37,9 +37,9 @@ struct DeviceConfig {
 FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
                                               DeviceFault *fault = nullptr);
 
-/// Without an engine: FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes, $XDG_DATA_HOME/flagrelease/venv/bin/python.
-/// With one ("llama.cpp"): FLAGRELEASE_PYTHON_LLAMA_CPP, else that of tools/install_consumers, flagrelease/consumers/llama.cpp/bin/python.
-/// Empty if there is none.
+/// Without an engine: FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes,
+/// $XDG_DATA_HOME/flagrelease/venv/bin/python. With one ("llama.cpp"): FLAGRELEASE_PYTHON_LLAMA_CPP, else that of
+/// tools/install_consumers, flagrelease/consumers/llama.cpp/bin/python. Empty if there is none.
 std::string findRunnerPython(StringRef engine = "");
 /// Where that venv belongs, existing or not.
 std::string runnerVenvPython(StringRef engine = "");

@@ -1,7 +1,7 @@
 """Hugging Face transformers on the CPU: device transformers:cpu. Loads a folder with config.json and safetensors.
 
-Weights are widened to float32 and attention is the eager one; so are the weights of compressed-tensors, while other quantised checkpoints
-keep the type that their quantiser wants. No
+Weights are widened to float32 and attention is the eager one; so are those of compressed-tensors and fp8, whose
+quantised activations are rounded as the checkpoint says; other quantised checkpoints keep the type that their quantiser wants. No
 code of the checkpoint is executed. Outputs by the class that config.json names: `logits` (causal_lm, classification), else
 `last_hidden_state`, and `sentence_embedding` where modules.json describes a pooling. `hidden.N` (0: embeddings, N: after layer N, the last one
 after the final norm) are given if they are asked for.
@@ -20,7 +20,7 @@ import fr_runner
 
 REMEDY = "run tools/install_consumers transformers, or set FLAGRELEASE_PYTHON_TRANSFORMERS to a Python that has torch and transformers"
 # Quantisers whose kernels want the type of the checkpoint; the others compute in float32 with weights that stand for the stored ones.
-KEEP_TYPE = {"gptq", "awq", "fp8", "fbgemm_fp8", "bitsandbytes", "mxfp4"}
+KEEP_TYPE = {"gptq", "awq", "fbgemm_fp8", "bitsandbytes", "mxfp4"}
 TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
 
@@ -111,6 +111,10 @@ class Transformers(fr_runner.Runner):
                 else transformers.AutoModelForCausalLM if name.endswith("ForCausalLM") else transformers.AutoModel)
         quantised = getattr(config, "quantization_config", None) or {}
         method = quantised.get("quant_method") if isinstance(quantised, dict) else getattr(quantised, "quant_method", "")
+        if not method and os.path.exists(os.path.join(folder, "hf_quant_config.json")):
+            raise fr_runner.RunnerError("unsupported", "hf_quant_config.json: transformers reads no checkpoints of ModelOpt")
+        if method and not transformers.quantizers.AutoHfQuantizer.supports_quant_method({"quant_method": method}):
+            raise fr_runner.RunnerError("unsupported", "transformers has no quantiser for quant_method %s" % method)
         arguments = dict(config=config, attn_implementation="eager", local_files_only=True, output_loading_info=True,
                          trust_remote_code=False, use_safetensors=True, dtype="auto" if method in KEEP_TYPE else torch.float32)
         try:

@@ -117,8 +117,11 @@ class Transformers(support.Case):
         empty = self.path("empty")
         os.makedirs(empty, exist_ok=True)
         refused("bad-model", lambda: self.runner.load(empty))
-        for kind, change in (("bad-model", {"hidden_size": 24}), ("unsupported", {"model_type": "nobody-knows"})):
-            wrong = support.fixture("qwen3-qwen3-0.6b", self.path("wrong-" + kind))
+        for number, (kind, change) in enumerate((
+                ("bad-model", {"hidden_size": 24}), ("bad-model", {"num_hidden_layers": 5}), ("unsupported", {"model_type": "nobody-knows"}),
+                ("unsupported", {"quantization_config": {"quant_method": "nobody-knows"}}),
+                ("unsupported", {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 32}}))):
+            wrong = support.fixture("qwen3-qwen3-0.6b", self.path("wrong-%d" % number))
             with open(os.path.join(wrong, "config.json"), encoding="utf-8") as file:
                 config = dict(json.load(file), **change)
             with open(os.path.join(wrong, "config.json"), "w", encoding="utf-8") as file:

@@ -1,5 +1,5 @@
-// Engines that a migration can do without: what is said where they are missing, and that asking for a probe loads none of them. The
-// engines themselves are tested by `make test-consumers`.
+// Engines that a migration can do without: what is said where they are missing, and that asking for a probe loads none of them.
+// The engines themselves are tested by `make test-consumers`.
 #include "tests/devices/Support.h"
 
 #include <filesystem>
@@ -80,7 +80,8 @@ TEST_CASE("a Python without the engine: class start, with the remedy", "[consume
     INFO(textOf(diags));
     CHECK(fault == DeviceFault::Start);
     CHECK(diags.errors().front().cause == Cause::Environment);
-    CHECK_THAT(textOf(diags), Catch::Contains(row.module) && Catch::Contains("tools/install_consumers " + std::string(row.engine)) &&
+    CHECK_THAT(textOf(diags), Catch::Contains(row.module) &&
+                                  Catch::Contains("tools/install_consumers " + std::string(row.engine)) &&
                                   Catch::Contains(row.variable));
   }
 }

@@ -1,6 +1,7 @@
 // Runs a device as the program does, in its sandbox, for trying things by hand and for tests/consumers:
 //   flagrelease-device DEVICE MODEL [--threads N] [--no-sandbox] [INPUTS.safetensors OUTPUTS.safetensors]...
-// Prints one JSON object: tier, isolation, engine, engine_version, chip, load_seconds, run_seconds, peak_rss. Exit 1 with the problems on stderr.
+// Prints one JSON object: tier, isolation, engine, engine_version, chip, load_seconds, run_seconds, peak_rss. Exit 1 with the
+// problems on stderr.
 #include "devices/OpenDevice.h"
 #include "devices/TensorFile.h"
 #include "text/Json.h"
