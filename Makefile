@@ -3,7 +3,7 @@ PRESET ?= release
 TESTS ?= .
 BUILD := build/$(PRESET)
 
-.PHONY: all deps configure demo test fuzz check format bench clean help
+.PHONY: all deps configure demo test fuzz test-consumers check format bench clean help
 
 all: configure                 ## build everything; the program is build/release/flagrelease
 	@cmake --build --preset $(PRESET)
@@ -19,6 +19,9 @@ fuzz: deps                     ## feed the readers mutated files, FUZZ_SECONDS (
 	@cmake --preset fuzz
 	@cmake --build --preset fuzz
 	@tests/fuzz/run build/fuzz $(FUZZ)
+
+test-consumers: deps all       ## install transformers, llama.cpp and vLLM (some GB, once), and run what needs them
+	@tests/consumers/run $(BUILD)
 
 check: deps all                ## formatting, include directions, names, generated docs
 	@tools/check $(BUILD)
@@ -41,4 +44,4 @@ clean:                         ## remove the build folder of this preset
 	@cmake -E rm -rf $(BUILD)
 
 help:                          ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16

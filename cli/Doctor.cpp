@@ -48,14 +48,19 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     Diagnostics quiet;
     FailureOr<std::unique_ptr<Device>> device = openDevice(name, *config, quiet);
     if (failed(device)) {
-      findings.push_back({"device " + name, "missing", quiet.errors().front().what + "; " + quiet.errors().front().remedy});
+      // An engine that a migration can do without is no fault of this machine.
+      const ShippedDevice *shipped = findShippedDevice(name);
+      const bool optional = shipped && *shipped->engine;
+      findings.push_back({"device " + name, optional ? "absent" : "missing",
+                          quiet.errors().front().what + "; " + quiet.errors().front().remedy});
       continue;
     }
     FailureOr<Probe> probe = (*device)->probe(quiet);
-    findings.push_back({"device " + name, "ok",
-                        failed(probe)
-                            ? (*device)->isolation()
-                            : probe->engine + " " + probe->engineVersion + ", " + probe->chip + "; " + (*device)->isolation()});
+    std::string tier = tierName((*device)->tier()).str() + "; ";
+    findings.push_back(
+        {"device " + name, "ok",
+         failed(probe) ? tier + (*device)->isolation()
+                       : probe->engine + " " + probe->engineVersion + ", " + probe->chip + ", " + tier + (*device)->isolation()});
   }
   if (options.json) {
     json::Array array;

@@ -59,7 +59,8 @@ FailureOr<std::vector<Row>> rowsOf(const Options &options, Diagnostics &diags) {
   } else if (options.topic == "devices") {
     rows.push_back({"reference", "in this process, fp32", {}});
     for (const ShippedDevice &device : shippedDevices())
-      rows.push_back({device.name, device.summary, {}});
+      rows.push_back(
+          {device.name, std::string(device.summary) + ", format " + device.format + ", " + tierName(device.tier).str(), {}});
     FailureOr<std::vector<DeviceEntry>> own = loadDevices(options.devicesFile, diags);
     if (failed(own))
       return failure();

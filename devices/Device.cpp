@@ -26,7 +26,11 @@ const FaultRow kFaults[] = {
 };
 
 const ShippedDevice kShipped[] = {
-    {"ort:cpu", "ONNX Runtime on this machine's CPU", "ort", "onnx", EvidenceTier::T1},
+    {"ort:cpu", "ONNX Runtime on this machine's CPU", "ort", "onnx", EvidenceTier::T1, ""},
+    {"transformers:cpu", "Hugging Face transformers on this machine's CPU", "transformers", "hf", EvidenceTier::T1,
+     "transformers"},
+    {"llama.cpp:cpu", "llama.cpp on this machine's CPU", "llama_cpp", "gguf", EvidenceTier::T1, "llama.cpp"},
+    {"vllm:cpu", "vLLM on this machine's CPU", "vllm", "hf", EvidenceTier::T2, "vllm"},
 };
 
 const FaultRow &rowOf(DeviceFault fault) {
@@ -67,6 +71,13 @@ const ShippedDevice *findShippedDevice(StringRef name) {
     if (name == device.name)
       return &device;
   return nullptr;
+}
+
+StringRef engineOfRunner(StringRef runner) {
+  for (const ShippedDevice &device : kShipped)
+    if (runner == device.runner)
+      return device.engine;
+  return "";
 }
 
 FailureOr<NamedTensors> runTwice(Device &device, const NamedTensors &inputs, bool &deterministic, Diagnostics &diags) {

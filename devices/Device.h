@@ -122,15 +122,18 @@ public:
 /// DeviceFault::Nondeterministic.
 FailureOr<NamedTensors> runTwice(Device &device, const NamedTensors &inputs, bool &deterministic, Diagnostics &diags);
 
-/// A device that needs no devices.yaml.
+/// A device that needs no devices.yaml. The first of a format is the one that is taken where none was named.
 struct ShippedDevice {
   const char *name;    ///< "ort:cpu"
   const char *summary; ///< one line for `list devices`
   const char *runner;  ///< stem of devices/runners/<stem>.py
   const char *format;  ///< what it loads: "onnx"
   EvidenceTier tier;
+  const char *engine; ///< its environment among those of tools/install_consumers; empty: the Python of all runners
 };
 llvm::ArrayRef<ShippedDevice> shippedDevices();
 const ShippedDevice *findShippedDevice(StringRef name);
+/// The engine of a runner by the stem of its script; empty for other scripts.
+StringRef engineOfRunner(StringRef runner);
 
 } // namespace flagrelease

@@ -1,9 +1,9 @@
 // Starts a child process in a box: devices start their runners with it, exporters their compilers (DESIGN section 9).
 //
 // Three kinds of box. Closed is for programs of this machine: new namespaces for network, processes, mounts and System V IPC
-// (and for users, where the caller is not root): no network, not even loopback; everything read-only but the writable folders.
-// Bare is --no-sandbox: no namespaces. Exec is for `exec:` prefixes (ssh, docker, kubectl, srun), which need the network and
-// the user's own configuration. All have an environment made from an allow-list, bounded resources, stdout and stderr on
+// (and for users, where the caller is not root): no network but a loopback of its own; everything read-only but the writable
+// folders. Bare is --no-sandbox: no namespaces. Exec is for `exec:` prefixes (ssh, docker, kubectl, srun), which need the network
+// and the user's own configuration. All have an environment made from an allow-list, bounded resources, stdout and stderr on
 // pipes, no terminal, and end as a whole, also when this process dies.
 //
 // A small supervisor (this program's image, a few pages) stands between: it is process 1 of the namespace, or a subreaper where

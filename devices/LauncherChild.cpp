@@ -5,10 +5,13 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +52,19 @@ bool writeText(const char *path, const char *text) {
   close(fd);
   errno = error;
   return done == static_cast<ssize_t>(length);
+}
+
+/// The network namespace has a loopback of its own, which is down at first: engines that talk to themselves (gloo of
+/// torch.distributed) look for it. Where it cannot be raised, those engines say so.
+void raiseLoopback() {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return;
+  ifreq request{};
+  request.ifr_name[0] = 'l', request.ifr_name[1] = 'o';
+  request.ifr_flags = IFF_UP;
+  ioctl(fd, SIOCSIFFLAGS, &request);
+  close(fd);
 }
 
 void mapUser(const ChildPlan &plan) {
@@ -217,6 +233,8 @@ bool canLockMounts() {
   writeText("/proc/self/oom_score_adj", "500");
   if (plan.newUser)
     mapUser(plan);
+  if (plan.closed)
+    raiseLoopback();
   if (plan.closed && plan.readOnly)
     arrangeMounts(plan);
   if (!plan.closed)

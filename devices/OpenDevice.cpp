@@ -5,21 +5,29 @@
 #include "text/Escape.h"
 #include "text/Nearest.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <unistd.h>
 
 namespace flagrelease {
 
-std::string runnerVenvPython() {
+std::string runnerVenvPython(StringRef engine) {
   const char *data = std::getenv("XDG_DATA_HOME"), *home = std::getenv("HOME");
   std::string base = data && *data == '/' ? data : home && *home == '/' ? std::string(home) + "/.local/share" : "";
-  return base.empty() ? "$XDG_DATA_HOME/flagrelease/venv/bin/python" : base + "/flagrelease/venv/bin/python";
+  std::string folder = engine.empty() ? "venv" : "consumers/" + engine.str();
+  return (base.empty() ? "$XDG_DATA_HOME" : base) + "/flagrelease/" + folder + "/bin/python";
 }
 
-std::string findRunnerPython() {
-  if (const char *named = std::getenv("FLAGRELEASE_PYTHON"); named && *named)
+std::string runnerPythonVariable(StringRef engine) {
+  std::string name = engine.empty() ? "FLAGRELEASE_PYTHON" : "FLAGRELEASE_PYTHON_" + engine.upper();
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+std::string findRunnerPython(StringRef engine) {
+  if (const char *named = std::getenv(runnerPythonVariable(engine).c_str()); named && *named)
     return named;
-  std::string venv = runnerVenvPython();
+  std::string venv = runnerVenvPython(engine);
   return ::access(venv.c_str(), X_OK) == 0 ? venv : "";
 }
 

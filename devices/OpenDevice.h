@@ -37,10 +37,13 @@ struct DeviceConfig {
 FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
                                               DeviceFault *fault = nullptr);
 
-/// FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes: $XDG_DATA_HOME/flagrelease/venv/bin/python. Empty if there is
-/// none.
-std::string findRunnerPython();
+/// Without an engine: FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes,
+/// $XDG_DATA_HOME/flagrelease/venv/bin/python. With one ("llama.cpp"): FLAGRELEASE_PYTHON_LLAMA_CPP, else that of
+/// tools/install_consumers, flagrelease/consumers/llama.cpp/bin/python. Empty if there is none.
+std::string findRunnerPython(StringRef engine = "");
 /// Where that venv belongs, existing or not.
-std::string runnerVenvPython();
+std::string runnerVenvPython(StringRef engine = "");
+/// "FLAGRELEASE_PYTHON", "FLAGRELEASE_PYTHON_LLAMA_CPP".
+std::string runnerPythonVariable(StringRef engine = "");
 
 } // namespace flagrelease

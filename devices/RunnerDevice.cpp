@@ -84,9 +84,15 @@ FailureOr<LaunchOptions> RunnerDevice::launchOptions(Diagnostics &diags) {
     options.env = entry.env;
   } else {
     options.sandbox = config.noSandbox ? Sandbox::Bare : Sandbox::Closed;
-    std::string python = config.python.empty() ? findRunnerPython() : config.python;
+    const StringRef engine = engineOfRunner(entry.runner);
+    std::string python = config.python.empty() ? findRunnerPython(engine) : config.python;
     if (python.empty()) {
       fault = DeviceFault::Start;
+      if (!engine.empty())
+        return diags.error("device " + entry.name,
+                           engine + " is not installed: neither " + runnerPythonVariable(engine) + " nor " +
+                               runnerVenvPython(engine),
+                           "run tools/install_consumers " + engine, Cause::Environment);
       return diags.error("device " + entry.name, "no Python for runners: neither FLAGRELEASE_PYTHON nor " + runnerVenvPython(),
                          "run tools/install_deps, or set FLAGRELEASE_PYTHON to a Python that has the engine", Cause::Environment);
     }

@@ -214,6 +214,12 @@ class User(Case):
         result = run("doctor")
         self.expect(result, 0 if self.python else 3, "recipes", "device ort:cpu")
         self.expect(run("doctor", env={"FLAGRELEASE_PYTHON": "/nonexistent/python"}), 3, "missing", "tools/install_deps")
+        # Engines that are optional: said, and no reason to fail.
+        nowhere = {"FLAGRELEASE_PYTHON_" + name: "/nonexistent/python" for name in ("TRANSFORMERS", "LLAMA_CPP", "VLLM")}
+        self.expect(run("doctor", env=nowhere), 0 if self.python else 3, "absent  device transformers:cpu", "absent  device llama.cpp:cpu", "absent  device vllm:cpu")
+        devices = self.expect(run("list", "devices"), 0).out
+        self.assertRegex(devices, r"vllm:cpu.*format hf, T2")
+        self.assertRegex(devices, r"llama\.cpp:cpu.*format gguf, T1")
 
     # Words about itself
 
