@@ -1,11 +1,13 @@
 #include "exporters/Exporter.h"
 
+#include "exporters/hf/ExportHf.h"
 #include "exporters/onnx/ExportOnnx.h"
 
 using namespace flagrelease;
 
 static constexpr Exporter kExporters[] = {
-    {"onnx", "ONNX with external weights", exportOnnx},
+    {"onnx", "ONNX with external weights", exportOnnx, false, "model.onnx"},
+    {"hf", "safetensors with config and tokenizer, as transformers and vLLM load them", exportHf, true},
 };
 
 llvm::ArrayRef<Exporter> flagrelease::exporters() { return kExporters; }
