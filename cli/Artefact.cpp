@@ -1,11 +1,11 @@
 #include "cli/Artefact.h"
 
+#include "exporters/hf/ExportHf.h"
 #include "weights/Digest.h"
 #include "weights/OutputPlace.h"
 #include "weights/Placer.h"
 #include "weights/StreamWriter.h"
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <filesystem>
@@ -23,16 +23,40 @@ std::string flagrelease::digestOf(ModuleOp module) {
   return sha256(StringRef(stream.str()));
 }
 
+/// The dtype that an engine is told to compute in: what the weights have, as config.json says it, or "auto".
+static std::string dtypeWord(const Model &model, const MigrationPlan &plan) {
+  if (plan.scheme->dtype)
+    return torchName(*plan.scheme->dtype).str();
+  for (const char *key : {"dtype", "torch_dtype"})
+    if (const json::Value *value = model.imported.config.find(key); value && value->isString()) {
+      StringRef name = value->string();
+      name.consume_front("torch.");
+      if (name == "float32" || name == "float16" || name == "bfloat16")
+        return name.str();
+    }
+  return "auto";
+}
+
 FailureOr<Artefact> flagrelease::layOut(const Model &model, const MigrationPlan &plan, OwningOpRef<ModuleOp> module,
                                         Diagnostics &diags) {
   Artefact artefact;
   artefact.moduleDigest = digestOf(*module);
+  FailureOr<SideFiles> beside = readSideFiles(*model.checkpoint, fs::is_directory(model.source.folder), diags);
+  if (failed(beside))
+    return failure();
+  artefact.beside = std::move(*beside);
   ExportRequest request;
   request.module = *module;
   request.checkpoint = model.checkpoint.get();
-  FailureOr<ExportPlan> files = findExporter(plan.format)->run(request, diags);
+  request.beside = &artefact.beside;
+  request.shardSize = plan.shardSize;
+  request.reshard = plan.reshard;
+  request.floats = plan.scheme->dtype;
+  FailureOr<ExportPlan> files = plan.exporter->run(request, diags);
   if (failed(files))
     return failure();
+  artefact.serve = serveFiles({*plan.chip, *plan.toolchain, model.source.name, model.imported.task, plan.scheme->name,
+                               plan.exporter->entry.str(), dtypeWord(model, plan), plan.context});
   artefact.files = std::move(*files);
   assert(llvm::none_of(artefact.files.files,
                        [&](const ExportedFile &file) {
@@ -46,31 +70,6 @@ FailureOr<Artefact> flagrelease::layOut(const Model &model, const MigrationPlan 
 
 namespace {
 const char *const kModelFolder = "model/";
-
-/// Small files of the source that consumers need beside the weights. No code, no links, nothing executable.
-const char *const kCarried[] = {"config.json",
-                                "generation_config.json",
-                                "tokenizer.json",
-                                "tokenizer_config.json",
-                                "special_tokens_map.json",
-                                "added_tokens.json",
-                                "vocab.json",
-                                "vocab.txt",
-                                "merges.txt",
-                                "tokenizer.model",
-                                "chat_template.jinja",
-                                "chat_template.json",
-                                "preprocessor_config.json",
-                                "processor_config.json",
-                                "modules.json",
-                                "config_sentence_transformers.json",
-                                "sentence_bert_config.json",
-                                "1_Pooling/config.json",
-                                "LICENSE",
-                                "LICENSE.txt",
-                                "LICENSE.md",
-                                "NOTICE",
-                                "USE_POLICY.md"};
 
 std::string expressionOf(fr::ParamOp param) {
   std::string text;
@@ -166,6 +165,7 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       continue;
     PlannedFile stream;
     stream.path = kModelFolder + file.path;
+    stream.head = file.head;
     stream.bytes = file.bytes;
     for (const ExportedTensor &tensor : file.tensors) {
       auto param = artefact.module->lookupSymbol<fr::ParamOp>(tensor.param);
@@ -176,12 +176,17 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       entry.shape = tensor.shape;
       entry.fileOffset = tensor.offset;
       entry.bytes = tensor.bytes;
-      entry.producer = [&evaluator, &lossLock, &losses, param,
+      const bool refuse = plan.scheme->overflow == OnLoss::Refuse && !options.allowRangeLoss;
+      entry.producer = [&evaluator, &lossLock, &losses, &options, refuse, param,
                         name = tensor.param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
         RangeLoss loss;
         if (failed(evaluator.readBytes(param, first, bytes, &loss, d)))
           return failure();
-        if (loss.overflows || loss.underflows) {
+        // At once: a tensor that was recorded as complete would be taken for good by the next run.
+        if (loss.overflows && refuse)
+          return d.error(name, "holds a number outside the range of " + options.scheme + ": " + std::to_string(loss.firstValue),
+                         "use --scheme bf16 or fp32, or pass --allow-range-loss", Cause::Answer);
+        if (loss.underflows) {
           std::lock_guard lock(lossLock);
           losses[name].merge(loss, 0);
         }
@@ -192,35 +197,28 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
     FailureOr<DoneFile> finished = writeStream(out, stream, work, diags);
     if (failed(finished))
       return failure();
-    for (const auto &[name, loss] : losses)
-      if (loss.overflows && plan.scheme->overflow == OnLoss::Refuse && !options.allowRangeLoss)
-        (void)diags.error(name,
-                          Twine(loss.overflows) + " numbers are outside the range of " + options.scheme + ", the first is " +
-                              std::to_string(loss.firstValue),
-                          "use --scheme bf16 or fp32, or pass --allow-range-loss", Cause::Answer);
-      else if (loss.underflows)
-        diags.note(name, Twine(loss.underflows) + " small numbers became zero");
-    if (diags.hasErrors())
-      return failure();
     artefact.manifest.add(*finished);
     addTensors(file, *finished, *artefact.module, artefact.manifest);
   }
 
-  // What consumers expect beside the weights.
-  if (fs::is_directory(model.source.folder))
-    for (const char *name : kCarried) {
-      fs::path from = fs::path(model.source.folder) / name;
-      std::error_code ignored;
-      std::string path = kModelFolder + std::string(name);
-      bool taken = llvm::any_of(artefact.manifest.files, [&](const ManifestFile &file) { return file.path == path; });
-      if (taken || !fs::is_regular_file(from, ignored) || fs::file_size(from, ignored) > (64u << 20))
-        continue;
-      std::ifstream in(from, std::ios::binary);
-      std::string content((std::istreambuf_iterator<char>(in)), {});
-      if (failed(out.writeText(path, content, diags)))
-        return failure();
-      artefact.manifest.add(*out.done(path));
-    }
+  for (const auto &[name, loss] : losses)
+    diags.note(name, Twine(loss.underflows) + " small numbers became zero");
+
+  // What consumers expect beside the weights, and how to start it.
+  auto write = [&](const std::string &path, StringRef content) -> LogicalResult {
+    if (llvm::any_of(artefact.manifest.files, [&](const ManifestFile &file) { return file.path == path; }))
+      return success(); // the exporter has written its own
+    if (failed(out.writeText(path, content, diags)))
+      return failure();
+    artefact.manifest.add(*out.done(path));
+    return success();
+  };
+  for (const SideFile &file : artefact.beside.files)
+    if ((file.licence || plan.exporter->carriesConsumerFiles) && failed(write(kModelFolder + file.name, file.content)))
+      return failure();
+  for (const ServeFile &file : artefact.serve)
+    if (failed(write(file.path, file.content)))
+      return failure();
   if (failed(out.writeText("model/pipeline.json", pipelineJson(model, plan, artefact), diags)))
     return failure();
   artefact.manifest.add(*out.done("model/pipeline.json"));
@@ -228,6 +226,8 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
   ManifestBuild &build = artefact.manifest.build;
   build.tool = kTool;
   build.sourceName = model.source.name;
+  for (const LeftOut &file : artefact.beside.leftOut)
+    build.leftOut.emplace_back(file.name, file.reason);
   for (const CheckpointFile &file : model.checkpoint->files)
     build.sourceFiles[file.name] = {file.bytes, file.headerDigest};
   for (const RecipeText &recipe : model.imported.recipeFiles)
@@ -237,15 +237,16 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
   if (plan.table)
     for (const RecipeFile &file : plan.table->files)
       build.recipes["ops/" + file.stem] = sha256(StringRef(file.bytes));
-  build.options = {{"chip", plan.chip->name},
-                   {"format", plan.format},
-                   {"scheme", plan.scheme->name},
-                   {"task", model.imported.task},
-                   {"kv-cache", plan.cacheText}};
-  if (plan.toolchain->staticShapes) {
-    build.options["context"] = std::to_string(plan.context);
+  build.options = {
+      {"chip", plan.chip->name}, {"format", plan.format}, {"scheme", plan.scheme->name}, {"task", model.imported.task}};
+  if (!plan.exporter->checkpoint)
+    build.options["kv-cache"] = plan.cacheText;
+  if (plan.toolchain->staticShapes || plan.exporter->checkpoint)
+    build.options["context"] = std::to_string(plan.context); // of a checkpoint format: what serve/ starts it with
+  if (plan.toolchain->staticShapes)
     build.options["batch"] = std::to_string(plan.batch);
-  }
+  if (plan.reshard)
+    build.options["shard-size"] = std::to_string(plan.shardSize);
   for (const std::string &key : options.assumeInert)
     build.options["assume-inert " + key] = "yes";
   for (const std::string &option : options.taskOptions)
@@ -282,50 +283,4 @@ FailureOr<std::string> flagrelease::writeTapModel(const Model &model, const Migr
     }
   }
   return folder;
-}
-
-std::string flagrelease::pipelineJson(const Model &model, const MigrationPlan &plan, const Artefact &artefact) {
-  json::Object root;
-  root.set("version", 1);
-  root.set("task", model.imported.task);
-  root.set("kv_cache", plan.cacheText);
-  root.set("vocab_size", model.vocabulary());
-  root.set("max_length", model.maxLength());
-  root.set("length_dependent", model.imported.lengthDependent);
-  if (model.padId())
-    root.set("pad_token_id", *model.padId());
-  json::Array hidden;
-  for (const std::string &tap : model.imported.hidden)
-    hidden.emplace_back(tap);
-  root.set("hidden", hidden);
-  json::Array parts;
-  ModuleOp module = *artefact.module;
-  for (func::FuncOp function : module.getOps<func::FuncOp>()) {
-    json::Object part;
-    part.set("name", function.getName().str());
-    for (const ExportedFile &file : artefact.files.files)
-      if (file.kind == ExportedFile::Kind::Written)
-        part.set("file", file.path);
-    auto describe = [&](Type type, std::string name) {
-      json::Object tensor;
-      tensor.set("name", name);
-      std::optional<DType> element = flagrelease::dtypeOf(elementOf(type));
-      tensor.set("dtype", element ? dtypeName(*element).str() : std::string());
-      json::Array dims;
-      for (const DimExpr &dim : dimsOf(type))
-        dims.push_back(dim.isStatic() ? json::Value(dim.value()) : json::Value(dim.str()));
-      tensor.set("shape", dims);
-      return json::Value(tensor);
-    };
-    json::Array inputs, outputs;
-    for (unsigned i = 0; i < function.getNumArguments(); ++i)
-      inputs.push_back(describe(function.getArgument(i).getType(), function.getArgAttrOfType<StringAttr>(i, kNameAttr).str()));
-    for (unsigned i = 0; i < function.getNumResults(); ++i)
-      outputs.push_back(describe(function.getResultTypes()[i], function.getResultAttrOfType<StringAttr>(i, kNameAttr).str()));
-    part.set("inputs", inputs);
-    part.set("outputs", outputs);
-    parts.emplace_back(part);
-  }
-  root.set("parts", parts);
-  return json::toText(json::Value(root), json::Writer::Style::Pretty);
 }

@@ -3,6 +3,7 @@
 
 #include "cli/Planning.h"
 #include "exporters/Exporter.h"
+#include "exporters/Serve.h"
 #include "weights/Manifest.h"
 #include "weights/OutputFolder.h"
 #include "weights/params/ParamEvaluator.h"
@@ -14,6 +15,8 @@ struct Artefact {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::string moduleDigest;
   ExportPlan files;
+  SideFiles beside;             ///< of the source
+  std::vector<ServeFile> serve; ///< how it is started
   Manifest manifest;
 };
 
@@ -35,5 +38,8 @@ FailureOr<std::string> writeTapModel(const Model &model, const MigrationPlan &pl
 
 /// model/pipeline.json: parts, files, inputs, outputs, and what a caller must know to run them.
 std::string pipelineJson(const Model &model, const MigrationPlan &plan, const Artefact &artefact);
+
+/// What a device loads of an artefact with this manifest: a file of `folder`, or its model/ folder.
+std::string modelPathOf(const std::string &folder, const Manifest &manifest);
 
 } // namespace flagrelease

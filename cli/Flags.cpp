@@ -67,6 +67,10 @@ void flagrelease::declareTarget(CLI::App &app, Options &options) {
 void flagrelease::declareOutput(CLI::App &app, Options &options) {
   app.add_option("--out", options.out, "default: ./<name>-<chip>-<format>-<scheme>")->type_name("DIR");
   app.add_flag("--force", options.force, "replace what an earlier run wrote there, and nothing else");
+  app.add_option("--shard-size", options.shardSize,
+                 "tensor bytes in one file of weights, such as 2GB; default: unchanged files stay as they are, others up to 5GB")
+      ->type_name("SIZE")
+      ->check([](const std::string &text) { return text.empty() ? std::string("needs a size, such as 2GB") : std::string(); });
   app.add_flag("--link", options.link, "hard links to unchanged weight files instead of copies");
   app.add_option("--wait", options.wait, "for a living run that holds the folder, such as 10m")->type_name("TIME");
   app.add_flag("--allow-range-loss", options.allowRangeLoss, "numbers may leave the range of a narrower type");

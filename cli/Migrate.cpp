@@ -99,8 +99,8 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   outputOptions.force = options.force;
   outputOptions.stop = &console.stop;
   outputOptions.wait = *wait;
-  FailureOr<std::unique_ptr<OutputFolder>> out =
-      OutputFolder::open(outputOptions, fingerprintOf(options, *model, *plan, artefact->moduleDigest), diags);
+  FailureOr<std::unique_ptr<OutputFolder>> out = OutputFolder::open(
+      outputOptions, fingerprintOf(options, *model, *plan, artefact->moduleDigest, artefact->beside.digest()), diags);
   if (failed(out))
     return exitCodeOf(diags);
   std::string key = validationKey(options, device, *gate);

@@ -17,7 +17,7 @@ struct Options {
   bool allowRangeLoss = false, strictPlan = false;
 
   // Where to
-  std::string out;
+  std::string out, shardSize;
   bool force = false, link = false;
   std::string wait;
 

@@ -70,6 +70,13 @@ StringRef flagrelease::planVerdictName(PlanVerdict verdict) {
 
 namespace {
 LogicalResult chooseCache(const Options &options, const Model &model, MigrationPlan &plan, Diagnostics &diags) {
+  if (plan.exporter->checkpoint) {
+    if (!options.kvCache.empty())
+      return diags.error("--kv-cache", plan.toolchain->engine + " keeps its own cache: format " + plan.format + " holds weights",
+                         "leave --kv-cache out");
+    plan.cacheText = "engine";
+    return success();
+  }
   bool generates = model.imported.task == "causal_lm";
   std::string text = options.kvCache;
   if (text.empty())
@@ -101,6 +108,29 @@ LogicalResult chooseCache(const Options &options, const Model &model, MigrationP
     return diags.error("--kv-cache", "task " + model.imported.task + " makes no text, it has no cache", "leave --kv-cache out");
   plan.cacheText = text;
   return success();
+}
+
+LogicalResult chooseShards(const Options &options, MigrationPlan &plan, Diagnostics &diags) {
+  if (options.shardSize.empty())
+    return success();
+  if (!plan.exporter->checkpoint)
+    return diags.error("--shard-size", "format " + plan.format + " has no shards: its weights stay in the files of the source",
+                       "leave --shard-size out");
+  FailureOr<uint64_t> size = parseSize(options.shardSize, "--shard-size", diags);
+  if (failed(size))
+    return failure();
+  if (*size == 0)
+    return diags.error("--shard-size", "a file of " + options.shardSize + " holds nothing", "for example --shard-size 2GB");
+  plan.shardSize = *size;
+  plan.reshard = true;
+  return success();
+}
+
+/// Whether the toolchain takes weights of a type. Where it does not say, the chip of an engine that computes in it decides.
+bool takes(const MigrationPlan &plan, DType type) {
+  if (!plan.toolchain->stores.empty())
+    return plan.toolchain->storesIn(numberFormatOf(type));
+  return !plan.exporter->checkpoint || plan.chip->supports(numberFormatOf(type)) != Support::None;
 }
 
 uint64_t bytesOf(const Model &model, const Scheme &scheme) {
@@ -159,6 +189,9 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
                          "choose one of those, or another chip");
   }
   plan.format = plan.toolchain->format;
+  plan.exporter = findExporter(plan.format);
+  if (failed(chooseShards(options, plan, diags)))
+    return failure();
   if (!plan.toolchain->ops.empty()) {
     FailureOr<const OpTable *> table = targets.ops.get(plan.toolchain->ops, plan.toolchain->place.str(), diags);
     if (failed(table))
@@ -173,17 +206,26 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
       plan.rounds = true;
     if (isFloat(tensor.type) && stored != tensor.type && byteWidth(stored) == byteWidth(tensor.type))
       plan.rounds = true;
-    if (!plan.toolchain->stores.empty() && isFloat(stored) && !plan.toolchain->storesIn(numberFormatOf(stored)))
+    if (isFloat(stored) && !takes(plan, stored))
       refused.emplace(dtypeName(stored).str(), tensor.name);
   }
   for (const auto &[type, tensor] : refused) {
     std::vector<std::string> possible;
     for (const auto &[name, other] : targets.schemes.all())
-      if (other.dtype && plan.toolchain->storesIn(numberFormatOf(*other.dtype)))
+      if (other.dtype && takes(plan, *other.dtype))
         possible.push_back("--scheme " + name);
-    (void)diags.error("--scheme " + options.scheme, plan.toolchain->engine + " cannot load " + type + " (tensor " + tensor + ")",
+    (void)diags.error("--scheme " + options.scheme,
+                      plan.toolchain->engine + (plan.toolchain->stores.empty() ? " on " + plan.chip->name : std::string()) +
+                          " cannot load " + type + " (tensor " + tensor + ")",
                       "ask for " + listed(possible));
   }
+  if (!plan.scheme->dtype)
+    plan.layout = layoutOf(model.imported.config);
+  if (plan.exporter->checkpoint && !plan.layout.empty() && !llvm::is_contained(plan.toolchain->loads, plan.layout))
+    return diags.error("--scheme " + options.scheme,
+                       plan.toolchain->engine + " for " + plan.chip->name + " does not load " + plan.layout,
+                       "it loads " + (plan.toolchain->loads.empty() ? "plain numbers only" : listed(plan.toolchain->loads)) +
+                           "; ask for one of those, or --scheme bf16");
   if (!refused.empty() || failed(chooseCache(options, model, plan, diags)))
     return failure();
 
@@ -201,9 +243,11 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
     return diags.error("--context",
                        Twine(plan.context) + " is longer than the model's " + Twine(model.maxLength()) + " positions",
                        "use at most " + Twine(model.maxLength()));
-  plan.pipeline.taps = PipelineOptions::Taps::Drop;
   plan.pipeline.floats = plan.scheme->dtype;
-  plan.pipeline.dropUnusedParams = true;
+  if (!plan.exporter->checkpoint) {
+    plan.pipeline.taps = PipelineOptions::Taps::Drop;
+    plan.pipeline.dropUnusedParams = true;
+  }
   plan.limits = plan.toolchain->limits;
 
   plan.weightBytes = bytesOf(model, *plan.scheme);
@@ -261,18 +305,8 @@ void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
     plan.verdict = PlanVerdict::Infeasible;
     return;
   }
-  double room = plan.chip->memoryGib().value_or(0) * 1073741824.0;
-  uint64_t need = plan.weightBytes + plan.cacheBytes + plan.activationBytes;
-  if (room > 0 && static_cast<double>(plan.weightBytes) > room) {
-    plan.verdict = PlanVerdict::Infeasible;
-    plan.reasons.push_back("weights need " + humanBytes(plan.weightBytes) + ", one chip has " +
-                           humanBytes(static_cast<uint64_t>(room)));
-  } else if (room > 0 && static_cast<double>(need) > room) {
-    plan.verdict = PlanVerdict::Infeasible;
-    plan.reasons.push_back("weights, cache and activations need about " + humanBytes(need) + " at context " +
-                           std::to_string(plan.context) + " and batch " + std::to_string(plan.batch) + ", one chip has " +
-                           humanBytes(static_cast<uint64_t>(room)));
-  } else if (weak) {
+  judgeMemory(plan);
+  if (plan.verdict == PlanVerdict::Feasible && weak) {
     plan.verdict = PlanVerdict::Likely;
     plan.reasons.push_back(std::to_string(weak) +
                            " operators are listed by name only, or not listed: the toolchain may refuse them");
@@ -293,6 +327,11 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
   }
   if (failed(runPipeline(*module, pipeline, dumpDir, diags)))
     return failure();
+  if (plan.exporter->checkpoint) {
+    if (judged)
+      judgeCheckpoint(model, options.strictPlan, *judged);
+    return module;
+  }
   OnnxTarget target;
   if (plan.table) {
     target = onnxTarget(*plan.table, std::min<int64_t>(plan.toolchain->opset.last, plan.table->opset.last));
@@ -312,10 +351,11 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
 }
 
 Fingerprint flagrelease::fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan,
-                                       const std::string &moduleDigest) {
+                                       const std::string &moduleDigest, const std::string &besideDigest) {
   Fingerprint print;
   print.add(*model.checkpoint);
   print.add("module", moduleDigest);
+  print.add("files beside the weights", besideDigest);
   for (const RecipeText &recipe : model.imported.recipeFiles)
     print.add("recipe " + recipeStem(recipe.path), sha256(recipe.bytes));
   print.add("chip", plan.chip->name + " " + sha256(plan.chip->file.bytes));
@@ -326,10 +366,12 @@ Fingerprint flagrelease::fingerprintOf(const Options &options, const Model &mode
   print.add("--scheme", plan.scheme->name);
   print.add("--task", model.imported.task);
   print.add("--kv-cache", plan.cacheText);
-  if (plan.toolchain->staticShapes) {
+  if (plan.toolchain->staticShapes || plan.exporter->checkpoint)
     print.add("--context", std::to_string(plan.context));
+  if (plan.toolchain->staticShapes)
     print.add("--batch", std::to_string(plan.batch));
-  }
+  if (plan.reshard)
+    print.add("--shard-size", std::to_string(plan.shardSize));
   print.add("--link", options.link ? "yes" : "no");
   print.add("tool", kTool);
   return print;

@@ -4,6 +4,7 @@
 #include "cli/Console.h"
 #include "cli/Knowledge.h"
 #include "cli/Source.h"
+#include "exporters/Exporter.h"
 #include "importers/huggingface/Import.h"
 #include "passes/Pipeline.h"
 #include "passes/to_onnx/ToOnnx.h"
@@ -44,10 +45,15 @@ struct MigrationPlan {
   const Toolchain *toolchain = nullptr;
   const OpTable *table = nullptr;
   const Scheme *scheme = nullptr;
-  std::string format, cacheText;
+  const Exporter *exporter = nullptr;
+  std::string format;
+  std::string cacheText;    ///< "none", "dynamic", "static:N"; "engine" for a checkpoint format
   PipelineOptions pipeline; ///< of the shipped file
   int64_t context = 0, batch = 0;
-  bool rounds = false; ///< the scheme stores some weight in a narrower type than the source
+  uint64_t shardSize = 5000000000; ///< of checkpoint formats
+  bool reshard = false;            ///< it was asked for
+  std::string layout;              ///< quantised layout of the weights that ship, as `loads:` names it; empty: plain numbers
+  bool rounds = false;             ///< the scheme stores some weight in a narrower type than the source
 
   PlanVerdict verdict = PlanVerdict::Feasible;
   std::vector<std::string> reasons; ///< why it is not FEASIBLE
@@ -60,13 +66,23 @@ struct MigrationPlan {
 /// Chooses toolchain, scheme, cache and shapes; problems of the command (an unknown chip, a contradiction) are in diags.
 FailureOr<MigrationPlan> choosePlan(const Options &options, const Model &model, const TargetRecipes &targets, Diagnostics &diags);
 
-/// A copy of the model's module, lowered for the plan. With `taps` every tap is an output. Fills plan.operators, lowering and the
+/// The quantised layout that a checkpoint's own config.json states, as `loads:` of a toolchain names it; empty if there is none.
+std::string layoutOf(const json::Object &config);
+/// What a checkpoint format needs of the engine: that it knows the architecture, and that memory suffices. `strict`: an
+/// architecture of which nothing is recorded counts as unknown to it.
+void judgeCheckpoint(const Model &model, bool strict, MigrationPlan &plan);
+/// Weights, cache and activations against the memory of one chip.
+void judgeMemory(MigrationPlan &plan);
+
+/// A copy of the model's module, lowered for the plan: to the target level of a graph format; of a checkpoint format, with the
+/// params that the scheme makes. With `taps` every tap is an output. Fills plan.operators, lowering and the
 /// verdict when `plan` is not null.
 FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lower(const Model &model, const MigrationPlan &plan, bool taps,
                                                    const std::string &dumpDir, MigrationPlan *judged, const Options &options,
                                                    Diagnostics &diags);
 
 /// Everything that decides bytes.
-Fingerprint fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan, const std::string &moduleDigest);
+Fingerprint fingerprintOf(const Options &options, const Model &model, const MigrationPlan &plan, const std::string &moduleDigest,
+                          const std::string &besideDigest);
 
 } // namespace flagrelease

@@ -60,8 +60,9 @@ DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe 
 }
 
 std::string flagrelease::validationKey(const Options &options, const DeviceChoice &device, const Gate &gate) {
-  return options.validate + " on " + (device.name.empty() ? "no device" : device.name) + " by " + gate.name + " " +
-         gateDigest(gate);
+  // That nobody was found to measure is another answer than that nobody was to.
+  std::string where = !device.name.empty() ? device.name : options.device == "none" ? "no device" : "no known device";
+  return options.validate + " on " + where + " by " + gate.name + " " + gateDigest(gate);
 }
 
 std::string flagrelease::commandLine(const Options &options) {
@@ -207,15 +208,17 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
         return failure();
       ReferenceOracle oracle(**reference);
       std::string taps;
-      if (request.out) {
+      // A checkpoint has no second export: its engine gives taps itself, or none.
+      if (request.out && !request.plan.exporter->checkpoint) {
         FailureOr<std::string> folder = writeTapModel(request.model, request.plan, *request.out, options, diags);
         if (failed(folder))
           return failure();
         if (!folder->empty())
-          taps = *folder + "/model.onnx";
+          taps = *folder + "/" + request.plan.exporter->entry.str();
       }
-      NumbersRequest numbersRequest = flagrelease::numbersRequest(request.model, request.plan, oracle, **device, request.gate,
-                                                                  request.outFolder + "/model/model.onnx", taps);
+      NumbersRequest numbersRequest =
+          flagrelease::numbersRequest(request.model, request.plan, oracle, **device, request.gate,
+                                      modelPathOf(request.outFolder, request.artefact.manifest), taps);
       if (options.budget >= 0)
         numbersRequest.budgetSeconds = options.budget;
       numbersRequest.stop = work.stop;

@@ -171,13 +171,15 @@ int runDevice(const Options &options, Console &console, Diagnostics &diags) {
                       "migrate first, or use --device reference");
     return exitCodeOf(diags);
   }
-  FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
+  FailureOr<Manifest> manifest = readManifest(options.source, diags);
+  FailureOr<DeviceConfig> config =
+      failed(manifest) ? FailureOr<DeviceConfig>(failure()) : deviceConfig(options, console, "", diags);
   if (failed(config))
     return exitCodeOf(diags);
   FailureOr<std::unique_ptr<Device>> device = openDevice(options.device, *config, diags);
   if (failed(device))
     return exitCodeOf(diags);
-  FailureOr<LoadedModel> loaded = (*device)->load(options.source + "/model/model.onnx", {}, diags);
+  FailureOr<LoadedModel> loaded = (*device)->load(modelPathOf(options.source, *manifest), {}, diags);
   if (failed(loaded))
     return exitCodeOf(diags);
   if (options.greedy) {

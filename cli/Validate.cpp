@@ -73,7 +73,7 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     if (failed(opened))
       return exitCodeOf(diags);
     device = std::move(*opened);
-    FailureOr<LoadedModel> loaded = device->load(options.source + "/model/model.onnx", {}, diags);
+    FailureOr<LoadedModel> loaded = device->load(modelPathOf(options.source, *manifest), {}, diags);
     if (failed(loaded))
       return exitCodeOf(diags);
     for (const TensorSpec &spec : loaded->inputs)
@@ -157,6 +157,7 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
   set("scheme", options.scheme);
   set("task", options.task);
   set("kv-cache", options.kvCache);
+  set("shard-size", options.shardSize);
   std::string number;
   set("context", number);
   if (!number.empty())

@@ -3,8 +3,9 @@
 // whole layout is known before the first byte moves.
 #pragma once
 
+#include "exporters/SideFiles.h"
 #include "ir/DType.h"
-#include "text/Diagnostics.h"
+#include "text/JsonEdit.h"
 #include "weights/Checkpoint.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -23,8 +24,16 @@ struct ExportRequest {
   const Checkpoint *checkpoint = nullptr; ///< where the weights of fr.weights lie; null if the module has none
   std::string function = "main";          ///< the part to export
   std::string stem = "model";             ///< files are called after it: model.onnx, model.onnx.data
-  uint64_t shardSize = 0;                 ///< bytes of tensors in a file of a checkpoint format, at most; 0: one file
-  const GgufTarget *gguf = nullptr;       ///< what exporters/gguf/ needs beside the module
+
+  // Checkpoint formats only.
+  const SideFiles *beside = nullptr; ///< the small files of the source: config.json among them
+  uint64_t shardSize = 5000000000;   ///< tensor bytes in one file; a larger tensor has a file of its own
+  bool reshard = false;              ///< the size was asked for: it bounds unchanged files of the source too
+  std::optional<DType> floats;       ///< what the scheme stores floating-point tensors in; none: as the source does
+  /// More edits of config.json, after that of the dtype. A quantised scheme sets {"quantization_config"} here, in the words of
+  /// the consumer; one that dequantises removes it.
+  std::vector<json::Edit> configEdits;
+  const GgufTarget *gguf = nullptr; ///< what exporters/gguf/ needs beside the module
 };
 
 /// One tensor inside a file of the artefact.
@@ -60,6 +69,11 @@ struct Exporter {
   llvm::StringLiteral name;        ///< of --format
   llvm::StringLiteral description; ///< for `list formats`
   FailureOr<ExportPlan> (*run)(const ExportRequest &, Diagnostics &);
+  /// A checkpoint format prints the params, and the engine owns the graph; a graph format prints the graph with what it uses.
+  bool checkpoint = false;
+  /// What a device loads, below model/; empty: the folder itself.
+  llvm::StringLiteral entry = "";
+  bool carriesConsumerFiles = true; ///< config and tokenizer go along; else only licences do
 };
 
 llvm::ArrayRef<Exporter> exporters();

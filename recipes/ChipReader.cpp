@@ -254,6 +254,9 @@ private:
     one.triton = fields.text("triton").value_or("");
     one.limits = fields.texts("limits");
     one.source = readSource(fields, true);
+    one.architectures = fields.texts("architectures");
+    if (const yaml::Node *serve = fields.get("serve"))
+      one.serve = readServe(*serve);
     if (const yaml::Node *shapes = fields.get("shapes")) {
       Fields spelling(*shapes, "shapes", diags);
       one.shapes.betweenDims = spelling.needText("between_dims");
@@ -262,7 +265,7 @@ private:
     }
     if (const yaml::Node *compile = fields.get("compile")) {
       one.compile = fields.texts("compile");
-      checkCommand(fields, *compile);
+      checkPlaceholders(fields, "compile", *compile, {"{model}", "{out}", "{shapes}", "{soc}"}, {"{model}", "{out}"});
       if (one.artefact.empty())
         fields.error(*compile, "a toolchain with 'compile' needs 'artefact', the glob of what the command leaves");
     }
@@ -270,9 +273,46 @@ private:
     return one;
   }
 
-  /// A word in braces must be a placeholder, and the command must take the model and say where the result goes.
-  void checkCommand(Fields &fields, const yaml::Node &node) {
-    static constexpr StringRef kPlaceholders[] = {"{model}", "{out}", "{shapes}", "{soc}"};
+  ServeCommand readServe(const yaml::Node &node) {
+    Fields fields(node, "serve", diags);
+    ServeCommand serve;
+    fields.need("argv");
+    serve.argv = fields.texts("argv");
+    auto cite = [&](const std::vector<std::string> &sources) {
+      for (const std::string &source : sources)
+        if (!llvm::is_contained(serve.source, source))
+          serve.source.push_back(source);
+    };
+    cite(readSource(fields, true));
+    if (const yaml::Node *argv = fields.get("argv"))
+      checkPlaceholders(fields, "argv", *argv, {"{model}", "{name}", "{dtype}", "{context}"}, {"{model}"});
+    if (const yaml::Node *packages = fields.get("packages")) {
+      Fields inner(*packages, "packages", diags);
+      inner.need("names");
+      serve.packages = inner.texts("names");
+      cite(readSource(inner, true));
+      for (const std::string &package : serve.packages)
+        if (!StringRef(package).contains("=="))
+          inner.error(*packages, "the package '" + Twine(package) + "' has no version", "write NAME==VERSION");
+      inner.finish();
+    }
+    if (const yaml::Node *image = fields.get("image")) {
+      Fields inner(*image, "image", diags);
+      serve.image = inner.needText("name");
+      serve.imageArguments = inner.texts("arguments");
+      cite(readSource(inner, true));
+      StringRef last = StringRef(serve.image).substr(StringRef(serve.image).rfind('/') + 1);
+      if (!last.contains(':') || last.ends_with(":latest") || last.find_first_of(" \t\r\n") != StringRef::npos)
+        inner.error(*image, "the image '" + Twine(serve.image) + "' has no version", "write REGISTRY/NAME:TAG");
+      inner.finish();
+    }
+    fields.finish();
+    return serve;
+  }
+
+  /// A word in braces must be a placeholder, and the command must hold those that are needed.
+  void checkPlaceholders(Fields &fields, StringRef key, const yaml::Node &node, llvm::ArrayRef<StringRef> known,
+                         llvm::ArrayRef<StringRef> needed) {
     std::string all;
     for (const yaml::Node &item : node.items) {
       StringRef rest = item.text;
@@ -282,14 +322,14 @@ private:
         StringRef word = rest.slice(open, close == StringRef::npos ? open + 1 : close + 1);
         // Only what looks like a name: a script may hold braces of its own.
         const bool looksLikeOne = word.size() > 2 && llvm::all_of(word.drop_front().drop_back(), llvm::isAlpha);
-        if (looksLikeOne && !llvm::is_contained(kPlaceholders, word))
-          fields.error(item, "unknown placeholder '" + Twine(word) + "'" + nearestNote(word, kPlaceholders),
-                       "known: {model} {out} {shapes} {soc}");
+        if (looksLikeOne && !llvm::is_contained(known, word))
+          fields.error(item, "unknown placeholder '" + Twine(word) + "'" + nearestNote(word, known),
+                       "known: " + llvm::join(known, " "));
       }
     }
-    for (StringRef needed : {"{model}", "{out}"})
-      if (!StringRef(all).contains(needed))
-        fields.error(node, "'compile' lacks " + Twine(needed));
+    for (StringRef one : needed)
+      if (!StringRef(all).contains(one))
+        fields.error(node, "'" + key + "' lacks " + one);
   }
 
   StringRef folder, extra;

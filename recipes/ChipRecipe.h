@@ -2,7 +2,7 @@
 //
 // Every figure names its source; what is unknown is absent. Commands are lists of argv words in which {model} {out} {shapes}
 // {soc} are replaced word by word; no shell sees them. {out} is a path without suffix: the command, or its compiler, adds the one
-// that `artefact` matches.
+// that `artefact` matches. `serve` has placeholders of its own.
 #pragma once
 
 #include "recipes/Fields.h"
@@ -59,6 +59,15 @@ struct NamedShape {
   std::vector<int64_t> dims;
 };
 
+/// How the engine of a toolchain is started on an artefact. The program writes this down and starts nothing.
+struct ServeCommand {
+  std::vector<std::string> argv;           ///< words with {model} {name} {dtype} {context}; empty: not known
+  std::vector<std::string> packages;       ///< of Python, each with its version
+  std::string image;                       ///< of a container, with a tag or a digest; empty: none is sourced
+  std::vector<std::string> imageArguments; ///< more words inside of the container, such as the address to listen at
+  std::vector<std::string> source;
+};
+
 /// An engine or a compiler that takes one format to the chip.
 struct Toolchain {
   std::string format; ///< of the artefact: "onnx", "hf", "gguf", "native"
@@ -66,11 +75,13 @@ struct Toolchain {
   std::string ops;    ///< operator table; empty: the engine owns the graph, operators are not checked
   IntRange opset;     ///< of the default ONNX domain; meaningful with `ops`
   bool staticShapes = false;
-  bool linksAllowed = true;          ///< external data may lie in a file with more than one hard link
-  std::vector<NumberFormat> compute; ///< what the graph may compute in, the preferred one first; empty: not known
-  std::vector<NumberFormat> stores;  ///< what weights may be stored in (a Cast follows); empty: not known
-  std::vector<std::string> loads;    ///< quantised checkpoint layouts that the engine loads
-  std::vector<std::string> compile;  ///< argv with placeholders; empty: the engine loads the artefact itself
+  bool linksAllowed = true;               ///< external data may lie in a file with more than one hard link
+  std::vector<NumberFormat> compute;      ///< what the graph may compute in, the preferred one first; empty: not known
+  std::vector<NumberFormat> stores;       ///< what weights may be stored in (a Cast follows); empty: not known
+  std::vector<std::string> loads;         ///< quantised checkpoint layouts that the engine loads
+  std::vector<std::string> architectures; ///< `architectures` of config.json that the engine is known to load; others may work
+  ServeCommand serve;
+  std::vector<std::string> compile; ///< argv with placeholders; empty: the engine loads the artefact itself
   ShapeSpelling shapes;
   std::string artefact;            ///< glob of what the compiler (or the exporter) leaves
   std::string visibleEnv;          ///< environment variable that selects devices

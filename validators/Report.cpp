@@ -192,7 +192,9 @@ json::Object mapJson(const std::map<std::string, std::string> &map) {
 }
 
 json::Object lineageJson(const ReportLineage &lineage) {
-  json::Array files;
+  json::Array files, left;
+  for (const auto &[name, reason] : lineage.build.leftOut)
+    left.push_back(json::Object{{"name", name}, {"reason", reason}});
   for (const auto &[name, file] : lineage.build.sourceFiles)
     files.push_back(json::Object{{"name", name}, {"bytes", file.first}, {"header_sha256", file.second}});
   return {{"model", lineage.model},
@@ -205,7 +207,8 @@ json::Object lineageJson(const ReportLineage &lineage) {
           {"tool", lineage.build.tool},
           {"source", json::Object{{"name", lineage.build.sourceName},
                                   {"revision", orNull(lineage.build.sourceRevision)},
-                                  {"files", std::move(files)}}},
+                                  {"files", std::move(files)},
+                                  {"left_out", std::move(left)}}},
           {"recipes", mapJson(lineage.build.recipes)},
           {"options", mapJson(lineage.build.options)},
           {"module_sha256", orNull(lineage.build.module)}};

@@ -183,9 +183,9 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
         for (unsigned i = 1; i <= member.count; ++i)
           choice.files.push_back(numbered(member, i));
     } else {
-      return diags.error(given,
-                         "is no checkpoint: a folder, a .safetensors or .gguf file, a file of torch.save or an index file is needed",
-                         "give one of these");
+      return diags.error(
+          given, "is no checkpoint: a folder, a .safetensors or .gguf file, a file of torch.save or an index file is needed",
+          "give one of these");
     }
     return choice;
   }
@@ -239,7 +239,8 @@ FailureOr<CheckpointChoice> chooseCheckpointFiles(const std::string &given, Diag
     if (choice.index.empty() && failed(chooseFiles(given, secondaryFiles, choice, diags)))
       return failure();
     secondary.clear();
-  } else if (std::any_of(others.begin(), others.end(), [](const std::string &name) { return isTorchModel(name) || name == kTorchIndex; }) ||
+  } else if (std::any_of(others.begin(), others.end(),
+                         [](const std::string &name) { return isTorchModel(name) || name == kTorchIndex; }) ||
              gguf.empty()) {
     if (failed(chooseTorch(given, others, choice, diags)))
       return failure();

@@ -72,6 +72,17 @@ std::string printBuild(const ManifestBuild &build) {
     writer.endObject();
   }
   writer.endArray();
+  if (!build.leftOut.empty()) {
+    writer.key("left_out");
+    writer.beginArray();
+    for (const auto &[name, reason] : build.leftOut) {
+      writer.beginObject();
+      writer.member("name", name);
+      writer.member("reason", reason);
+      writer.endObject();
+    }
+    writer.endArray();
+  }
   writer.endObject();
   printMap(writer, "recipes", build.recipes);
   printMap(writer, "options", build.options);

@@ -44,6 +44,7 @@ struct ManifestBuild {
   std::string sourceName;                                              ///< hub id or folder name, never a path
   std::string sourceRevision;                                          ///< commit, if it is known
   std::map<std::string, std::pair<uint64_t, std::string>> sourceFiles; ///< name -> bytes, header digest
+  std::vector<std::pair<std::string, std::string>> leftOut;            ///< files of the source that are not carried over, and why
   NamedDigests recipes;                                                ///< what was read: recipes, chip, tables
   std::map<std::string, std::string> options;                          ///< those that change bytes
   std::string module;                                                  ///< digest of the final module

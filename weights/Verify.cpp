@@ -136,6 +136,9 @@ void readBuild(const json::Value *value, ManifestBuild &build) {
     return;
   build.sourceName = text(source->find("name"));
   build.sourceRevision = text(source->find("revision"));
+  if (const json::Value *left = source->find("left_out"); left && left->isArray())
+    for (const json::Value &file : left->array())
+      build.leftOut.emplace_back(text(file.find("name")), text(file.find("reason")));
   const json::Value *files = source->find("files");
   if (!files || !files->isArray())
     return;

@@ -186,7 +186,7 @@ COMMANDS = [
     ("unknown cache", ["migrate", "CK", "--chip", "x86-64", "--kv-cache", "dynamo", "--out", "OUT"], 2, ["--kv-cache", "dynamo", "dynamic"]),
     ("cache without columns", ["migrate", "CK", "--chip", "x86-64", "--kv-cache", "static:none", "--out", "OUT"], 2, ["--kv-cache", "static:none"]),
     ("cache beyond the positions", ["migrate", "CK", "--chip", "x86-64", "--kv-cache", "static:9999", "--out", "OUT"], 2, ["9999", "128"]),
-    ("dynamic cache for fixed shapes", ["migrate", "CK", "--chip", "ascend-910b3", "--scheme", "fp16", "--kv-cache", "dynamic", "--out", "OUT"], 2, ["--kv-cache", "fixed shapes"]),
+    ("dynamic cache for fixed shapes", ["migrate", "CK", "--chip", "ascend-910b3", "--format", "onnx", "--scheme", "fp16", "--kv-cache", "dynamic", "--out", "OUT"], 2, ["--kv-cache", "fixed shapes"]),
     ("context beyond the positions", ["plan", "CK", "--chip", "x86-64", "--context", "4096"], 2, ["--context", "4096", "128"]),
     ("context that is no number", ["plan", "CK", "--chip", "x86-64", "--context", "-3"], 2, ["--context", "-3"]),
     ("memory that is no size", ["migrate", "CK", "--chip", "x86-64", "--memory", "lots", "--out", "OUT"], 2, ["--memory", "lots"]),
@@ -215,7 +215,7 @@ COMMANDS = [
     ("token beyond the vocabulary", ["run", "CK", "--device", "reference", "--inputs", "IDS", "--out", "OUT"], 2, ["input_ids", "5000", "0..127"]),
     ("out inside the source", ["migrate", "CK", "--chip", "x86-64", "--out", "CK/release"], 2, ["--out", "lies in the source"]),
     ("out over the source", ["migrate", "CK", "--chip", "x86-64", "--out", "CK"], 2, ["--out", "lies in the source"]),
-    ("links where they are refused", ["migrate", "CK", "--chip", "ascend-910b3", "--scheme", "source", "--link", "--validate", "none", "--out", "OUT"], 2, ["--link", "second name"]),
+    ("links where they are refused", ["migrate", "CK", "--chip", "ascend-910b3", "--format", "onnx", "--scheme", "source", "--link", "--validate", "none", "--out", "OUT"], 2, ["--link", "second name"]),
 ]
 
 # what, file of --recipes, content, command, words
@@ -342,7 +342,7 @@ class BadInput(Case):
         result = run("migrate", folder, "--chip", "x86-64", "--out", self.out, env=env)
         self.expect(result, 3, "onnxruntime", "tools/install_deps", "FLAGRELEASE_PYTHON")
         self.assertNotIn("manifest.json", os.listdir(self.out))
-        result = run("migrate", folder, "--chip", "ascend-910b3", "--context", "16", "--out", self.path("proxy"), env=env)
+        result = run("migrate", folder, "--chip", "ascend-910b3", "--format", "onnx", "--context", "16", "--out", self.path("proxy"), env=env)
         self.expect(result, 4, "UNPROVEN", "ort:cpu cannot start")
 
     def test_runner_script_that_is_not_there(self):

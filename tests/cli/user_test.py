@@ -79,7 +79,7 @@ class User(Case):
     def test_plan(self):
         self.expect(run("plan", MODEL, "--chip", "ascend-910b3", "--format", "onnx"), 0, "for ascend-910b3 through atc", "weights", "the chip has 64")
         self.expect(run("plan", MODEL, "--chip", "x86-64"), 0, "FEASIBLE", "executed:")
-        self.expect(run("plan", MODEL, "--chip", "ascend-910b3", "--strict-plan"), 1, "INFEASIBLE", "operator ")
+        self.expect(run("plan", MODEL, "--chip", "ascend-910b3", "--format", "onnx", "--strict-plan"), 1, "INFEASIBLE", "operator ")
         self.expect(run("plan", MODEL, "--chip", "nvidia-a100", "--batch", "100000"), 1, "INFEASIBLE", "one chip has 80")
 
     def test_inspect(self):
@@ -263,8 +263,8 @@ class User(Case):
             ("migrate and validate", migrate, 0),
             ("migrate and validate", ["validate", out, "--against", self.tiny, "--validate", "bytes", "--json"], 0),
             ("plan", ["plan", self.tiny, "--chip", "x86-64", "--json"], 0),
-            ("plan", ["plan", self.tiny, "--chip", "ascend-910b3", "--strict-plan", "--json"], 1),
-            ("migrate and validate", ["migrate", self.tiny, "--chip", "ascend-910b3", "--strict-plan", "--out", self.path("no"), "--json"], 1),
+            ("plan", ["plan", self.tiny, "--chip", "ascend-910b3", "--format", "onnx", "--strict-plan", "--json"], 1),
+            ("migrate and validate", ["migrate", self.tiny, "--chip", "ascend-910b3", "--format", "onnx", "--strict-plan", "--out", self.path("no"), "--json"], 1),
             ("inspect", ["inspect", self.tiny, "--json"], 0),
             ("run", ["run", self.tiny, "--device", "reference", "--inputs", ids, "--out", golden, "--json"], 0),
             ("run", ["run", self.tiny, "--device", "reference", "--prompt-ids", ids, "--greedy", "3", "--json"], 0),

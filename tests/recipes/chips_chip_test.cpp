@@ -49,6 +49,10 @@ TEST_CASE("what a planner asks of a chip") {
   CHECK(atc->artefact == "*.om");
   CHECK(npu->toolchain("native") == nullptr);
   CHECK(npu->toolchain("hf")->loads == std::vector<std::string>{"compressed-tensors-w8a8"});
+  CHECK(llvm::is_contained(npu->toolchain("hf")->architectures, "Qwen3ForCausalLM"));
+  CHECK(npu->toolchain("hf")->serve.argv[2] == "{model}");
+  CHECK(npu->toolchain("hf")->serve.image == "quay.io/ascend/vllm-ascend:v0.13.0");
+  CHECK(npu->toolchain("hf")->serve.source.size() == 2);
 
   const ChipRecipe *cpu = shipped().find("x86-64");
   REQUIRE(cpu);
@@ -165,6 +169,29 @@ TEST_CASE("what is wrong in a chip is said where it stands") {
       {kHead + kTail + kMemory + kDtypes +
            "toolchains: [{format: onnx, engine: e, src: [1], compile: [cc, \"{model}\", \"{out}\"]}]\n",
        "c.yaml:12:59: a toolchain with 'compile' needs 'artefact', the glob of what the command leaves"},
+      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hf, engine: e, src: [1], serve: {argv: [e, \"{model}\"]}}]\n",
+       "c.yaml:12:55: figures without a source"},
+      {kHead + kTail + kMemory + kDtypes + "toolchains: [{format: hf, engine: e, src: [1], serve: {src: [1], argv: [e]}}]\n",
+       "'argv' lacks {model}"},
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: hf, engine: e, src: [1], serve: {src: [1], argv: [\"{model}\", \"{soc}\"]}}]\n",
+       "unknown placeholder '{soc}'"},
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: hf, engine: e, src: [1], serve: {src: [1], argv: [\"{model}\"], image: {name: \"a/b\", src: "
+           "[1]}}}]\n",
+       "the image 'a/b' has no version"},
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: hf, engine: e, src: [1], serve: {src: [1], argv: [\"{model}\"], image: {name: "
+           "\"a:1/b:latest\", "
+           "src: [1]}}}]\n",
+       "the image 'a:1/b:latest' has no version"},
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: hf, engine: e, src: [1], serve: {src: [1], argv: [\"{model}\"], image: {name: \"a/b:1\"}}}]\n",
+       "figures without a source"},
+      {kHead + kTail + kMemory + kDtypes +
+           "toolchains: [{format: hf, engine: e, src: [1], serve: {src: [1], argv: [\"{model}\"], packages: {names: [e], src: "
+           "[1]}}}]\n",
+       "the package 'e' has no version"},
       {kHead + "like: d\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:7: 'like' names no other chip: 'd'"},
       {kHead + "aka: [c]\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:7: the alias 'c' is the name of a chip"},
       {kHead + "aka: [x, x]\n" + kTail + kMemory + kDtypes + kTools, "c.yaml:3:10: the alias 'x' is taken by c"},

@@ -130,8 +130,9 @@ FailureOr<std::unique_ptr<Migrated>> Migrated::make(const std::string &fixture, 
   made->artefact = std::move(*artefact);
   OutputOptions outputOptions;
   outputOptions.path = options.out;
-  FailureOr<std::unique_ptr<OutputFolder>> out =
-      OutputFolder::open(outputOptions, fingerprintOf(options, made->model, made->plan, made->artefact.moduleDigest), diags);
+  FailureOr<std::unique_ptr<OutputFolder>> out = OutputFolder::open(
+      outputOptions, fingerprintOf(options, made->model, made->plan, made->artefact.moduleDigest, made->artefact.beside.digest()),
+      diags);
   if (failed(out))
     return failure();
   made->out = std::move(*out);

@@ -210,6 +210,7 @@ TEST_CASE("verify names every file and tensor that is not as the manifest says")
                     "demo",
                     "abc",
                     {{"model.safetensors", {12, sha256(StringRef("h"))}}},
+                    {{"modeling.py", "code"}, {"x\ny", "a link out of the source"}},
                     {{"llama", sha256(StringRef("r"))}},
                     {{"--scheme", "source"}},
                     sha256(StringRef("m"))};

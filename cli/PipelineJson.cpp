@@ -1,0 +1,68 @@
+// model/pipeline.json: what a device needs to know of an artefact beside its files.
+#include "cli/Artefact.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace flagrelease;
+using namespace mlir;
+
+std::string flagrelease::pipelineJson(const Model &model, const MigrationPlan &plan, const Artefact &artefact) {
+  json::Object root;
+  root.set("version", 1);
+  root.set("task", model.imported.task);
+  root.set("kv_cache", plan.cacheText);
+  root.set("vocab_size", model.vocabulary());
+  root.set("max_length", model.maxLength());
+  root.set("length_dependent", model.imported.lengthDependent);
+  if (model.padId())
+    root.set("pad_token_id", *model.padId());
+  json::Array hidden;
+  for (const std::string &tap : model.imported.hidden)
+    hidden.emplace_back(tap);
+  root.set("hidden", hidden);
+  if (plan.exporter->checkpoint) { // the engine owns the graph: there are files, and no parts that a device wires
+    json::Array files;
+    for (const ExportedFile &file : artefact.files.files)
+      files.emplace_back(file.path);
+    llvm::sort(files, [](const json::Value &a, const json::Value &b) { return a.string() < b.string(); });
+    root.set("files", files);
+    return json::toText(json::Value(root), json::Writer::Style::Pretty);
+  }
+  json::Array parts;
+  ModuleOp module = *artefact.module;
+  for (func::FuncOp function : module.getOps<func::FuncOp>()) {
+    json::Object part;
+    part.set("name", function.getName().str());
+    for (const ExportedFile &file : artefact.files.files)
+      if (file.kind == ExportedFile::Kind::Written)
+        part.set("file", file.path);
+    auto describe = [&](Type type, std::string name) {
+      json::Object tensor;
+      tensor.set("name", name);
+      std::optional<DType> element = flagrelease::dtypeOf(elementOf(type));
+      tensor.set("dtype", element ? dtypeName(*element).str() : std::string());
+      json::Array dims;
+      for (const DimExpr &dim : dimsOf(type))
+        dims.push_back(dim.isStatic() ? json::Value(dim.value()) : json::Value(dim.str()));
+      tensor.set("shape", dims);
+      return json::Value(tensor);
+    };
+    json::Array inputs, outputs;
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      inputs.push_back(describe(function.getArgument(i).getType(), function.getArgAttrOfType<StringAttr>(i, kNameAttr).str()));
+    for (unsigned i = 0; i < function.getNumResults(); ++i)
+      outputs.push_back(describe(function.getResultTypes()[i], function.getResultAttrOfType<StringAttr>(i, kNameAttr).str()));
+    part.set("inputs", inputs);
+    part.set("outputs", outputs);
+    parts.emplace_back(part);
+  }
+  root.set("parts", parts);
+  return json::toText(json::Value(root), json::Writer::Style::Pretty);
+}
+
+std::string flagrelease::modelPathOf(const std::string &folder, const Manifest &manifest) {
+  auto format = manifest.build.options.find("format");
+  const Exporter *exporter = format == manifest.build.options.end() ? nullptr : findExporter(format->second);
+  std::string model = folder + "/model";
+  return exporter && !exporter->entry.empty() ? model + "/" + exporter->entry.str() : model;
+}
