@@ -1,5 +1,6 @@
 #include "cli/Artefact.h"
 
+#include "exporters/gguf/ExportGguf.h"
 #include "exporters/hf/ExportHf.h"
 #include "weights/Digest.h"
 #include "weights/OutputPlace.h"
@@ -52,6 +53,27 @@ FailureOr<Artefact> flagrelease::layOut(const Model &model, const MigrationPlan 
   request.shardSize = plan.shardSize;
   request.reshard = plan.reshard;
   request.floats = plan.scheme->dtype;
+  request.scheme = plan.scheme;
+  request.dequantised = plan.pipeline.replaceQuantized.has_value();
+  GgufTarget gguf;
+  FailureOr<TokenizerTable> tokenizers(TokenizerTable{});
+  if (plan.exporter->ggufSection) {
+    FailureOr<std::string> home = homeFolder(diags);
+    tokenizers = failed(home) ? FailureOr<TokenizerTable>(failure()) : loadPreTokenizers(*home + "/recipes", diags);
+    if (failed(tokenizers))
+      return failure();
+    gguf.recipe = model.imported.family.get();
+    gguf.config = &model.imported.config;
+    gguf.tokenizers = &*tokenizers;
+    gguf.folder = model.checkpoint->folder;
+    gguf.name = model.source.name;
+    gguf.origin = {
+        {"tool", kTool}, {"source", model.source.name}, {"scheme", plan.scheme->name}, {"module", artefact.moduleDigest}};
+    gguf.fileType = plan.scheme->weights ? plan.scheme->weights->fileType : std::nullopt;
+    request.gguf = &gguf;
+    if (!plan.reshard)
+      request.shardSize = 0; // one file, as its users expect
+  }
   FailureOr<ExportPlan> files = plan.exporter->run(request, diags);
   if (failed(files))
     return failure();

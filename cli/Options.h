@@ -14,7 +14,7 @@ struct Options {
   std::string kvCache; ///< none, dynamic, static:N; empty: the default of task and toolchain
   int64_t context = 0, batch = 0;
   std::vector<std::string> assumeInert, taskOptions;
-  bool allowRangeLoss = false, strictPlan = false;
+  bool allowRangeLoss = false, allowRequantize = false, allowTypeFallback = false, strictPlan = false;
 
   // Where to
   std::string out, shardSize;

@@ -1,8 +1,10 @@
 #include "cli/Planning.h"
 
 #include "exporters/Exporter.h"
+#include "exporters/gguf/ExportGguf.h"
 #include "ir/onnx/Onnx.h"
 #include "ir/onnx/Schema.h"
+#include "passes/GgufParams.h"
 #include "passes/to_onnx/Toolchain.h"
 #include "text/Nearest.h"
 #include "text/Sizes.h"
@@ -165,7 +167,8 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
   plan.scheme = *scheme;
   if (options.format.empty()) {
     for (const Toolchain &toolchain : plan.chip->toolchains)
-      if (findExporter(toolchain.format)) {
+      if (findExporter(toolchain.format) &&
+          (plan.scheme->formats.empty() || llvm::is_contained(plan.scheme->formats, toolchain.format))) {
         plan.toolchain = &toolchain;
         break;
       }
@@ -219,8 +222,8 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
                           " cannot load " + type + " (tensor " + tensor + ")",
                       "ask for " + listed(possible));
   }
-  if (!plan.scheme->dtype)
-    plan.layout = layoutOf(model.imported.config);
+  if (failed(planScheme(options, model, plan, diags)))
+    return failure();
   if (plan.exporter->checkpoint && !plan.layout.empty() && !llvm::is_contained(plan.toolchain->loads, plan.layout))
     return diags.error("--scheme " + options.scheme,
                        plan.toolchain->engine + " for " + plan.chip->name + " does not load " + plan.layout,
@@ -314,6 +317,32 @@ void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
 }
 } // namespace
 
+/// Bytes of all tensors that ship.
+static uint64_t storedBytes(ModuleOp module) {
+  uint64_t total = 0;
+  for (fr::ParamOp param : module.getOps<fr::ParamOp>())
+    if (SymbolTable::getSymbolVisibility(param) != SymbolTable::Visibility::Private)
+      if (std::optional<DType> type = dtypeOf(elementOf(param.getType())))
+        total += tensorBytes(*type, cast<RankedTensorType>(param.getType()).getShape().vec()).value_or(0);
+  return total;
+}
+
+/// The params of a GGUF file, under its names and in its order.
+static LogicalResult addGgufTensors(const Model &model, const MigrationPlan &plan, ModuleOp module, Diagnostics &diags) {
+  FamilyScope family(*model.imported.family, model.imported.config);
+  GgufModel gguf(*model.imported.family->gguf, family.scope());
+  GgufParamRequest request;
+  request.model = &gguf;
+  request.params = model.imported.ggufParams;
+  if (plan.pipeline.replaceQuantized)
+    for (auto &[logical, param] : request.params)
+      if (StringRef name = param; name.consume_back(kDerivedSuffix))
+        param = name.str();
+  request.blocks = plan.blocks;
+  request.floats = plan.scheme->dtype;
+  return success(succeeded(gguf.check(model.imported.task, diags)) && succeeded(addGgufParams(module, request, diags)));
+}
+
 FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const MigrationPlan &plan, bool taps,
                                                     const std::string &dumpDir, MigrationPlan *judged, const Options &options,
                                                     Diagnostics &diags) {
@@ -327,6 +356,10 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
   }
   if (failed(runPipeline(*module, pipeline, dumpDir, diags)))
     return failure();
+  if (plan.exporter->ggufSection && failed(addGgufTensors(model, plan, *module, diags)))
+    return failure();
+  if (judged)
+    judged->weightBytes = judged->diskBytes = storedBytes(*module);
   if (plan.exporter->checkpoint) {
     if (judged)
       judgeCheckpoint(model, options.strictPlan, *judged);

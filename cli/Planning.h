@@ -53,6 +53,7 @@ struct MigrationPlan {
   uint64_t shardSize = 5000000000; ///< of checkpoint formats
   bool reshard = false;            ///< it was asked for
   std::string layout;              ///< quantised layout of the weights that ship, as `loads:` names it; empty: plain numbers
+  std::map<std::string, BlockFormat> blocks; ///< of the file's tensors, for a scheme of block formats
   bool rounds = false;             ///< the scheme stores some weight in a narrower type than the source
 
   PlanVerdict verdict = PlanVerdict::Feasible;
@@ -65,6 +66,12 @@ struct MigrationPlan {
 
 /// Chooses toolchain, scheme, cache and shapes; problems of the command (an unknown chip, a contradiction) are in diags.
 FailureOr<MigrationPlan> choosePlan(const Options &options, const Model &model, const TargetRecipes &targets, Diagnostics &diags);
+
+/// Sets what the scheme needs of the pipeline: how matrices are stored, what becomes of a quantised source. Refuses a scheme that
+/// the format cannot hold, and one that would quantise a quantised source without --allow-requantize.
+LogicalResult planScheme(const Options &options, const Model &model, MigrationPlan &plan, Diagnostics &diags);
+/// The pipeline of the module that the reference runs: the numbers that ship, states and taps as they are.
+PipelineOptions referencePipeline(const MigrationPlan &plan);
 
 /// The quantised layout that a checkpoint's own config.json states, as `loads:` of a toolchain names it; empty if there is none.
 std::string layoutOf(const json::Object &config);

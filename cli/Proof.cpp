@@ -202,8 +202,12 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
       if (failed(probe))
         return failure();
       report.where = whereMeasured(request.plan.chip, **device, *probe);
+      // The numbers that ship: rounding to the scheme is no error of the device.
+      mlir::OwningOpRef<mlir::ModuleOp> shipped = mlir::cast<mlir::ModuleOp>(request.model.imported.module.get()->clone());
+      if (failed(runPipeline(*shipped, referencePipeline(request.plan), "", diags)))
+        return failure();
       FailureOr<std::unique_ptr<ReferenceModel>> reference =
-          ReferenceModel::open(*request.model.imported.module, *request.model.checkpoint, ReferencePrecision::F32, diags);
+          ReferenceModel::open(*shipped, *request.model.checkpoint, ReferencePrecision::F32, diags);
       if (failed(reference))
         return failure();
       ReferenceOracle oracle(**reference);

@@ -9,7 +9,7 @@ using namespace flagrelease;
 static constexpr Exporter kExporters[] = {
     {"onnx", "ONNX with external weights", exportOnnx, false, "model.onnx"},
     {"hf", "safetensors with config and tokenizer, as transformers and vLLM load them", exportHf, true},
-    {"gguf", "GGUF with tokenizer, as llama.cpp loads it", exportGguf, true, "model.gguf", false},
+    {"gguf", "GGUF with tokenizer, as llama.cpp loads it", exportGguf, true, "model.gguf", false, true},
 };
 
 llvm::ArrayRef<Exporter> flagrelease::exporters() { return kExporters; }

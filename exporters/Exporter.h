@@ -18,6 +18,7 @@
 namespace flagrelease {
 
 struct GgufTarget;
+struct Scheme;
 
 struct ExportRequest {
   mlir::ModuleOp module;                  ///< at the level that the format prints
@@ -34,6 +35,8 @@ struct ExportRequest {
   /// the consumer; one that dequantises removes it.
   std::vector<json::Edit> configEdits;
   const GgufTarget *gguf = nullptr; ///< what exporters/gguf/ needs beside the module
+  const Scheme *scheme = nullptr;   ///< what the weights are stored as; config.json says it to the consumer
+  bool dequantised = false;         ///< the source was quantised, and its weights ship as other numbers
 };
 
 /// One tensor inside a file of the artefact.
@@ -74,6 +77,7 @@ struct Exporter {
   /// What a device loads, below model/; empty: the folder itself.
   llvm::StringLiteral entry = "";
   bool carriesConsumerFiles = true; ///< config and tokenizer go along; else only licences do
+  bool ggufSection = false;         ///< names, order and keys of its tensors come from the recipe's gguf section
 };
 
 llvm::ArrayRef<Exporter> exporters();

@@ -1,4 +1,5 @@
 // fr-apply-scheme: the stored float type of params.
+#include "passes/GgufParams.h"
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -56,7 +57,7 @@ struct ApplySchemePass : impl::ApplySchemeBase<ApplySchemePass> {
     for (fr::ParamOp param : module.getOps<fr::ParamOp>()) {
       // Private params are steps on the way to others: they keep the precision they were given.
       if (!isa<FloatType>(elementOf(param.getType())) || elementOf(param.getType()) == element ||
-          SymbolTable::getSymbolVisibility(param) == SymbolTable::Visibility::Private)
+          SymbolTable::getSymbolVisibility(param) == SymbolTable::Visibility::Private || param->hasAttr(kKeepTypeAttr))
         continue;
       auto yield = cast<fr::YieldOp>(param.getBody().front().getTerminator());
       auto to = tensorType(dimsOf(param.getType()), element);

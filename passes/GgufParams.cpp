@@ -32,7 +32,17 @@ LogicalResult addOne(ModuleOp module, const GgufTensorPlan &plan, fr::ParamOp fr
   bool keep = isFloating && (plan.rule->f32 || type.getRank() == 1);
   std::optional<DType> stored = keep ? DType::F32 : isFloating ? request.floats : std::nullopt;
   Type element = stored ? mlirType(*stored, module.getContext()) : type.getElementType();
-  auto target = RankedTensorType::get(type.getShape(), element);
+  const BlockInfo *block = nullptr;
+  if (auto it = request.blocks.find(plan.name); it != request.blocks.end() && !keep) {
+    block = &blockInfo(it->second);
+    keep = true; // blocks are no float type that a scheme changes
+  }
+  SmallVector<int64_t> shape(type.getShape());
+  if (block) {
+    shape.back() = block->byteSize(shape.back());
+    element = IntegerType::get(module.getContext(), 8, IntegerType::Unsigned);
+  }
+  auto target = RankedTensorType::get(shape, element);
 
   fr::ParamOp param = makeParam(module, plan.name, target, keep);
   IRMapping mapping;
@@ -42,7 +52,9 @@ LogicalResult addOne(ModuleOp module, const GgufTensorPlan &plan, fr::ParamOp fr
   Value value = mapping.lookup(cast<fr::YieldOp>(from.getBody().front().getTerminator()).getValue());
   if (!shuffle->identity())
     value = fr::shuffleRows(builder, param.getLoc(), value, shuffle->sizes, shuffle->permutation);
-  if (element != type.getElementType())
+  if (block)
+    value = builder.create<fr::EncodeOp>(param.getLoc(), target, value, block->name);
+  else if (element != type.getElementType())
     value = builder.create<fr::CastOp>(param.getLoc(), target, value);
   builder.create<fr::YieldOp>(param.getLoc(), value);
   return success();

@@ -6,6 +6,7 @@
 // of a reference run reads.
 #pragma once
 
+#include "ir/BlockFormat.h"
 #include "ir/DType.h"
 #include "recipes/GgufSection.h"
 #include "text/Diagnostics.h"
@@ -27,6 +28,7 @@ struct GgufParamRequest {
   const GgufModel *model = nullptr;
   /// Logical tensor → symbol of the param that gives it, as numbers of a float type and in its logical shape.
   std::map<std::string, std::string> params;
+  std::map<std::string, BlockFormat> blocks; ///< name in the file → how its rows are stored; overrides `floats`
   std::optional<DType> floats; ///< F32, F16 or BF16; nothing keeps the param's type
 };
 

@@ -14,7 +14,19 @@ using namespace mlir;
 using namespace flagrelease;
 
 void flagrelease::buildPipeline(OpPassManager &manager, const PipelineOptions &options) {
-  // First what changes params, so that everything below sees the element types that ship.
+  // First what changes params, so that everything below sees the element types that ship: numbers, then how they are stored.
+  if (options.replaceQuantized)
+    manager.addPass(createReplaceQuantized({*options.replaceQuantized}));
+  if (options.quantize) {
+    const PipelineOptions::Quantize &q = *options.quantize;
+    QuantizeWeightsOptions pass;
+    pass.kind = q.kind, pass.scale = q.scale, pass.layout = q.layout;
+    pass.bits = q.bits, pass.rows = q.rows, pass.columns = q.columns;
+    pass.symmetric = q.symmetric, pass.fallback = q.fallback;
+    pass.skip = q.skip;
+    pass.formats = q.formats;
+    manager.addPass(createQuantizeWeights(pass));
+  }
   if (options.floats)
     manager.addPass(createApplyScheme({dtypeName(*options.floats).lower()}));
 

@@ -25,6 +25,16 @@ struct PipelineOptions {
   /// Sizes that become numbers, such as {"B", 1}, {"S", 512}.
   std::vector<std::pair<std::string, int64_t>> sizes;
   Taps taps = Taps::Keep;
+  /// Options of fr-quantize-weights, as they would stand in braces; empty: matrices stay numbers.
+  struct Quantize {
+    std::string kind = "int", scale = "f32", layout = "effective";
+    int64_t bits = 8, rows = 1, columns = 0;
+    bool symmetric = true, fallback = false;
+    std::vector<std::string> skip, formats;
+  };
+  std::optional<Quantize> quantize;
+  /// A quantised source whose parts do not ship: fr-replace-quantized, with the parts that no number depends on.
+  std::optional<std::vector<std::string>> replaceQuantized;
   /// F32, F16 or BF16; none keeps the stored types.
   std::optional<DType> floats;
   /// Removes params that the graph does not read. False for checkpoint formats, which keep every tensor.

@@ -1,5 +1,6 @@
 // fr-quantize-weights: matrices as small numbers with scales.
 #include "ir/BlockFormat.h"
+#include "passes/GgufParams.h"
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -158,6 +159,7 @@ private:
     Value value = build(inner);
     inner.create<fr::YieldOp>(like.getLoc(), value);
     param.setTypeAttr(TypeAttr::get(value.getType()));
+    param->setAttr(kKeepTypeAttr, b.getUnitAttr());
     last = param;
     return param;
   }

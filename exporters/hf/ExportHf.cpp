@@ -1,5 +1,6 @@
 #include "exporters/hf/ExportHf.h"
 
+#include "exporters/hf/QuantizationConfig.h"
 #include "exporters/hf/Shards.h"
 #include "ir/Fr.h"
 #include "weights/Safetensors.h"
@@ -128,7 +129,12 @@ FailureOr<ExportPlan> flagrelease::exportHf(const ExportRequest &request, Diagno
   if (!config)
     return diags.error("config.json", "is not among the files of the source that can be carried over",
                        "put config.json beside the weights");
-  FailureOr<std::string> text = hfConfig(config->content, request.floats, request.configEdits, diags);
+  std::vector<json::Edit> edits = request.configEdits;
+  if (request.dequantised)
+    edits.push_back({{"quantization_config"}, std::nullopt});
+  if (request.scheme && request.scheme->weights)
+    edits.push_back({{"quantization_config"}, hfQuantizationConfig(*request.scheme, request.module)});
+  FailureOr<std::string> text = hfConfig(config->content, request.floats, edits, diags);
   FailureOr<Layout> layout = failed(text) ? FailureOr<Layout>(failure()) : layOutShards(request, *tensors, diags);
   if (failed(layout))
     return failure();

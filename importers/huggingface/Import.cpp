@@ -243,7 +243,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
       return failure();
     for (const GgufTensorPlan &plan : *plans)
       if (const CheckpointTensor *tensor = tensors.find(plan.logical))
-        result.ggufParams[plan.logical] = tensor->name;
+        result.ggufParams[plan.logical] = tensors.paramOf(*tensor);
   }
   result.recipe = recipe->name;
   result.recipeFiles = recipe->texts;
