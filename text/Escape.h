@@ -17,8 +17,8 @@ std::string terminal(llvm::StringRef text, size_t maxBytes = 4096);
 std::string html(llvm::StringRef text);
 /// For running text in Markdown (CommonMark): punctuation that can start markup is backslash-escaped, line ends become spaces.
 std::string markdown(llvm::StringRef text);
-/// One word of a POSIX shell's command line, quoted where it must be. What a terminal must not get stands as $'\\x1b' (bash, zsh, and
-/// POSIX since 2024): the word that the shell reads is `text`, byte by byte.
+/// One word of a POSIX shell's command line, quoted where it must be. What a terminal must not get stands as $'\\x1b' (bash, zsh,
+/// and POSIX since 2024): the word that the shell reads is `text`, byte by byte.
 std::string shell(llvm::StringRef text);
 /// For a YAML scalar on one line.
 std::string yaml(llvm::StringRef text);

@@ -181,7 +181,8 @@ FailureOr<Value> json::parse(StringRef text, StringRef fileName, Diagnostics &di
     if (!what.empty())
       what[0] = static_cast<char>(llvm::toLower(what[0]));
     bool cut = result.Offset() >= text.size() && !text.empty();
-    return fail(result.Offset(), "not JSON: " + what + (cut ? " (the text ends here)" : ""), cut ? "fetch the file again" : "correct the file there, or fetch it again");
+    return fail(result.Offset(), "not JSON: " + what + (cut ? " (the text ends here)" : ""),
+                cut ? "fetch the file again" : "correct the file there, or fetch it again");
   }
   // The stream reads a NUL byte as the end of the text.
   if (stream.Tell() < text.size())

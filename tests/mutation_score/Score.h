@@ -15,14 +15,15 @@ struct MutationOutcome {
     Caught,        ///< a check failed
     Missed,        ///< every check passed: a fault of the gate, its cases or the validator
     Invisible,     ///< mathematics hides it: the reference itself, mutated the same way, gives the same numbers
+    BelowBound,    ///< the mutated reference is nearer to the right one than the gate's bound
     NotApplicable, ///< this model has nothing to mutate so
   };
   std::string fixture, kind;
   int64_t layer = -1; ///< that was mutated
   Kind outcome = Kind::NotApplicable;
   bool layerNamed = false; ///< the first tap outside is of that layer
-  std::string
-      reason; ///< of NotApplicable and Invisible; of Caught: the first failed check; of Missed: how far it is from the bound
+  std::string reason; ///< of NotApplicable, Invisible and BelowBound; of Caught: the first failed check; of Missed: how far it is
+                      ///< from the bound
   std::string firstOutside; ///< the tap or output that the validator named
   double worst = 0;         ///< largest NMSE of an output over all cases, against the reference
 };
