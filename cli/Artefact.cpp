@@ -170,6 +170,7 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       entry.shape = tensor.shape;
       entry.fileOffset = tensor.offset;
       entry.bytes = tensor.bytes;
+      entry.grain = ParamEvaluator::grainOf(param);
       entry.producer = [&evaluator, &lossLock, &losses, param,
                         name = tensor.param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
         RangeLoss loss;
