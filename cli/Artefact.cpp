@@ -199,6 +199,7 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       entry.fileOffset = tensor.offset;
       entry.bytes = tensor.bytes;
       const bool refuse = plan.scheme->overflow == OnLoss::Refuse && !options.allowRangeLoss;
+      entry.grain = ParamEvaluator::grainOf(param);
       entry.producer = [&evaluator, &lossLock, &losses, &options, refuse, param,
                         name = tensor.param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
         RangeLoss loss;

@@ -5,6 +5,8 @@
 #include "ir/BlockFormat.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace flagrelease;
@@ -536,7 +538,7 @@ int64_t wordBits(Type element) {
   return element.isUnsignedInteger(8) ? 8 : 0;
 }
 bool isSmallInteger(Type element) { return element.isUnsignedInteger(8) || element.isSignlessInteger(8); }
-bool isFloat8(Type element) { return isa<FloatType>(element) && element.getIntOrFloatBitWidth() == 8; }
+bool isFloat8(Type element) { return isa<Float8E4M3FNType, Float8E5M2Type>(element); }
 
 /// Packed words and small integers along one axis; all other sizes are equal.
 LogicalResult checkPacking(Operation *op, Type words, Type values, int64_t bits, PackOrder order, int64_t axis) {
@@ -571,7 +573,7 @@ FailureOr<DimExprs> blockDims(Type x, ArrayRef<int64_t> blocks, std::optional<Lo
   for (auto [dim, block] : llvm::zip_equal(dims, blocks)) {
     if (!dim.isStatic() || block < 1)
       return fail(loc, "blocks of size " + Twine(block) + " along a size " + dim.str());
-    dim = DimExpr((dim.value() + block - 1) / block);
+    dim = DimExpr(dim.value() / block + (dim.value() % block != 0));
   }
   return dims;
 }
@@ -588,6 +590,12 @@ LogicalResult checkBlocks(Operation *op, Value x, Value scale, Value zero, Array
 
 /// Of stored numbers: floats, and E8M0 which MLIR 19 carries as si8.
 bool isStoredFloat(Type element) { return isa<FloatType>(element) || element.isSignedInteger(8); }
+
+std::string number(double value) {
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format("%g", value);
+  return text;
+}
 } // namespace
 
 LogicalResult UnpackOp::verify() {
@@ -627,6 +635,9 @@ INFER(QuantScaleOp) {
     return failure();
   if (!isFloatElement(elementOf(op.getX().getType())))
     return fail(loc, "scales of floats");
+  const double lo = op.getLo().convertToDouble(), hi = op.getHi().convertToDouble();
+  if (!(lo < hi && hi > 0) || (op.getRule() == ScaleRule::SignedMax && !(lo < 0)))
+    return fail(loc, "no scale for the range " + number(lo) + " to " + number(hi));
   results.push_back(tensorType(*dims, Float32Type::get(context)));
   return success();
 }
@@ -636,8 +647,11 @@ INFER(QuantZeroOp) {
   FailureOr<DimExprs> dims = blockDims(op.getX().getType(), op.getBlocks(), loc);
   if (failed(dims))
     return failure();
-  if (dimsOf(op.getScale().getType()) != *dims)
-    return fail(loc, "one scale for each block");
+  if (dimsOf(op.getScale().getType()) != *dims || !isFloatElement(elementOf(op.getX().getType())))
+    return fail(loc, "one scale for each block of floats");
+  const double lo = op.getLo().convertToDouble(), hi = op.getHi().convertToDouble();
+  if (!(lo < hi && lo >= 0 && hi <= 255))
+    return fail(loc, "range " + number(lo) + " to " + number(hi) + " is none of ui8");
   results.push_back(tensorType(*dims, IntegerType::get(context, 8, IntegerType::Unsigned)));
   return success();
 }
@@ -645,6 +659,8 @@ INFER(QuantZeroOp) {
 LogicalResult QuantizeOp::verify() {
   if (failed(checkBlocks(*this, getX(), getScale(), getZero(), getBlocks())))
     return failure();
+  if (!isFloatElement(elementOf(getX().getType())) || !isStoredFloat(elementOf(getScale().getType())))
+    return emitOpError("x and scales are floats, not ") << getX().getType() << " and " << getScale().getType();
   Type element = elementOf(getType());
   if (dimsOf(getType()) != dimsOf(getX().getType()) || (!isSmallInteger(element) && !isFloat8(element)))
     return emitOpError("gives i8, ui8 or an 8-bit float of the sizes of x, not ") << getType();

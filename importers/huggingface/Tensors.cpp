@@ -5,6 +5,8 @@
 #include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/Regex.h"
 
+#include <map>
+
 using namespace flagrelease;
 
 TensorTable::TensorTable(const Checkpoint &checkpoint, const ModelRecipe &recipe, DerivedTensors given)
@@ -80,11 +82,12 @@ std::vector<TensorTable::Ignored> TensorTable::account(Diagnostics &diags) const
     else
       llvm::consumeError(glob.takeError()); // the recipe reader has refused it
   }
+  const std::map<std::string, std::string> parts(derived.ignored.begin(), derived.ignored.end());
   for (const CheckpointTensor &tensor : checkpoint.tensors) {
     if (consumed.count(tensor.name))
       continue;
-    auto part = llvm::find_if(derived.ignored, [&](const auto &entry) { return entry.first == tensor.name; });
-    if (part != derived.ignored.end()) {
+    auto part = parts.find(tensor.name);
+    if (part != parts.end()) {
       ignored.push_back({tensor.name, part->second});
       continue;
     }

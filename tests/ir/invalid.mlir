@@ -616,3 +616,330 @@ func.func @f(%x: tensor<?xf32>) {
   %0 = fr.exp %x : (tensor<?xf32>) -> tensor<?xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{'fr.unpack' op words are i32 or ui8, not 'f32'}}
+  %0 = fr.unpack %x bits 4 low_first axis 0 : (tensor<4xf32>) -> tensor<8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error @+1 {{'fr.unpack' op small integers are i8 or ui8, not 'i32'}}
+  %0 = fr.unpack %x bits 4 low_first axis 0 : (tensor<4xi32>) -> tensor<8xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error @+1 {{cannot hold integers of 9 bits in words of 32 bits in order low_first}}
+  %0 = fr.unpack %x bits 9 low_first axis 0 : (tensor<4xi32>) -> tensor<8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error @+1 {{cannot hold integers of 3 bits in words of 32 bits in order high_first}}
+  %0 = fr.unpack %x bits 3 high_first axis 0 : (tensor<4xi32>) -> tensor<8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xui8>) {
+  // expected-error @+1 {{cannot hold integers of 4 bits in words of 8 bits in order awq}}
+  %0 = fr.unpack %x bits 4 awq axis 0 : (tensor<4xui8>) -> tensor<8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error @+1 {{'fr.unpack' op axis 1 of 'tensor<4xi32>' and 'tensor<8xui8>'}}
+  %0 = fr.unpack %x bits 4 low_first axis 1 : (tensor<4xi32>) -> tensor<8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?xi32, #fr.dims<S>>) {
+  // expected-error @+1 {{'fr.unpack' op sizes of weights are numbers}}
+  %0 = fr.unpack %x bits 4 low_first axis 0 : (tensor<?xi32, #fr.dims<S>>) -> tensor<8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x4xi32>) {
+  // expected-error @+1 {{'fr.unpack' op changes a size other than that of axis 1}}
+  %0 = fr.unpack %x bits 4 low_first axis 1 : (tensor<2x4xi32>) -> tensor<3x8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error @+1 {{'fr.unpack' op takes 33 integers of 4 bits out of 4 words}}
+  %0 = fr.unpack %x bits 4 low_first axis 0 : (tensor<4xi32>) -> tensor<33xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error @+1 {{'fr.unpack' op gives ui8, not 'i8'}}
+  %0 = fr.unpack %x bits 4 low_first axis 0 : (tensor<4xi32>) -> tensor<32xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<16xi8>) {
+  // expected-error @+1 {{'fr.pack' op puts 16 integers of 4 bits into 3 words}}
+  %0 = fr.pack %x bits 4 low_first axis 0 : (tensor<16xi8>) -> tensor<3xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %s: tensor<1xf32>) {
+  // expected-error @+1 {{blocks of rank 1 for a tensor of rank 2}}
+  %0 = fr.dequantize %x, %s blocks [8] : (tensor<4x8xi8>, tensor<1xf32>) -> tensor<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{blocks of size 0 along a size 8}}
+  %0 = fr.dequantize %x, %s blocks [1, 0] : (tensor<4x8xi8>, tensor<4x1xf32>) -> tensor<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.dequantize' op has one scale or zero for each block of 'tensor<4x8xi8>', not 'tensor<4x1xf32>'}}
+  %0 = fr.dequantize %x, %s blocks [1, 3] : (tensor<4x8xi8>, tensor<4x1xf32>) -> tensor<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %s: tensor<4x1xf32>, %z: tensor<1x4xui8>) {
+  // expected-error @+1 {{'fr.dequantize' op has one scale or zero for each block of 'tensor<4x8xi8>', not 'tensor<1x4xui8>'}}
+  %0 = fr.dequantize %x, %s, %z blocks [1, 8] : (tensor<4x8xi8>, tensor<4x1xf32>, tensor<1x4xui8>) -> tensor<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.dequantize' op gives f32 of the sizes of x, not 'tensor<4x8xbf16>'}}
+  %0 = fr.dequantize %x, %s blocks [1, 8] : (tensor<4x8xi8>, tensor<4x1xf32>) -> tensor<4x8xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %s: tensor<4x1xi32>) {
+  // expected-error @+1 {{'fr.dequantize' op scales are floats, not 'i32'}}
+  %0 = fr.dequantize %x, %s blocks [1, 8] : (tensor<4x8xi8>, tensor<4x1xi32>) -> tensor<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi32>) {
+  // expected-error @+2 {{scales of floats}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_scale %x abs_max range -8.0 to 7.0 blocks [1, 8] : (tensor<4x8xi32>) -> tensor<4x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+2 {{no scale for the range -8 to 0}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_scale %x abs_max range -8.0 to 0.0 blocks [1, 8] : (tensor<4x8xf32>) -> tensor<4x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+2 {{no scale for the range 0 to 15}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_scale %x signed_max range 0.0 to 15.0 blocks [1, 8] : (tensor<4x8xf32>) -> tensor<4x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+2 {{no scale for the range 9 to 8.5}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_scale %x min_max range 9.0 to 8.5 blocks [1, 8] : (tensor<4x8xf32>) -> tensor<4x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+2 {{blocks of size -1 along a size 8}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_scale %x abs_max range -8.0 to 7.0 blocks [1, -1] : (tensor<4x8xf32>) -> tensor<4x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x2xf32>) {
+  // expected-error @+2 {{one scale for each block of floats}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_zero %x, %s range 0.0 to 15.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x2xf32>) -> tensor<4x1xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x1xf32>) {
+  // expected-error @+2 {{range -8 to 7 is none of ui8}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.quant_zero %x, %s range -8.0 to 7.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x1xf32>) -> tensor<4x1xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.quantize' op gives i8, ui8 or an 8-bit float of the sizes of x, not 'tensor<4x8xi16>'}}
+  %0 = fr.quantize %x, %s range -8.0 to 7.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x1xf32>) -> tensor<4x8xi16>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.quantize' op range -8.000000e+00 to 7.000000e+00 is none of 'ui8'}}
+  %0 = fr.quantize %x, %s range -8.0 to 7.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x1xf32>) -> tensor<4x8xui8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.quantize' op range 0.000000e+00 to 1.280000e+02 is none of 'i8'}}
+  %0 = fr.quantize %x, %s range 0.0 to 128.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x1xf32>) -> tensor<4x8xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.quantize' op range 7.000000e+00 to -8.000000e+00 is none of 'i8'}}
+  %0 = fr.quantize %x, %s range 7.0 to -8.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x1xf32>) -> tensor<4x8xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<4x2xf32>) {
+  // expected-error @+1 {{'fr.quantize' op has one scale or zero for each block of 'tensor<4x8xf32>', not 'tensor<4x2xf32>'}}
+  %0 = fr.quantize %x, %s range -8.0 to 7.0 blocks [1, 8] : (tensor<4x8xf32>, tensor<4x2xf32>) -> tensor<4x8xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi32>, %s: tensor<4x1xf32>) {
+  // expected-error @+1 {{'fr.quantize' op x and scales are floats, not 'tensor<4x8xi32>' and 'tensor<4x1xf32>'}}
+  %0 = fr.quantize %x, %s range -8.0 to 7.0 blocks [1, 8] : (tensor<4x8xi32>, tensor<4x1xf32>) -> tensor<4x8xi8>
+  return
+}
+
+// -----
+
+fr.weights @source {
+  fr.weight @w : tensor<2x32xf32>
+}
+fr.param @p : tensor<2x18xui8> {
+  %0 = fr.get @source::@w : tensor<2x32xf32>
+  // expected-error @+1 {{'fr.encode' op 'q4_9' is no block format}}
+  %1 = fr.encode %0 "q4_9" : (tensor<2x32xf32>) -> tensor<2x18xui8>
+  fr.yield %1 : tensor<2x18xui8>
+}
+
+// -----
+
+fr.weights @source {
+  fr.weight @w : tensor<3x32xf32>
+}
+fr.param @p : tensor<2x18xui8> {
+  %0 = fr.get @source::@w : tensor<3x32xf32>
+  // expected-error @+1 {{'fr.encode' op rows of 'tensor<3x32xf32>' and of 'tensor<2x18xui8>' do not correspond}}
+  %1 = fr.encode %0 "q4_0" : (tensor<3x32xf32>) -> tensor<2x18xui8>
+  fr.yield %1 : tensor<2x18xui8>
+}
+
+// -----
+
+fr.weights @source {
+  fr.weight @w : tensor<2x33xf32>
+}
+fr.param @p : tensor<2x18xui8> {
+  %0 = fr.get @source::@w : tensor<2x33xf32>
+  // expected-error @+1 {{'fr.encode' op a row of 33 numbers is not 18 bytes of q4_0 (32 numbers in 18 bytes)}}
+  %1 = fr.encode %0 "q4_0" : (tensor<2x33xf32>) -> tensor<2x18xui8>
+  fr.yield %1 : tensor<2x18xui8>
+}
+
+// -----
+
+fr.weights @source {
+  fr.weight @w : tensor<2x32xf32>
+}
+fr.param @p : tensor<2x18xi8> {
+  %0 = fr.get @source::@w : tensor<2x32xf32>
+  // expected-error @+1 {{'fr.encode' op blocks are ui8 and numbers are floats}}
+  %1 = fr.encode %0 "q4_0" : (tensor<2x32xf32>) -> tensor<2x18xi8>
+  fr.yield %1 : tensor<2x18xi8>
+}
+
+// -----
+
+fr.weights @source {
+  fr.weight @w : tensor<2x18xui8>
+}
+fr.param @p : tensor<2x32xbf16> {
+  %0 = fr.get @source::@w : tensor<2x18xui8>
+  // expected-error @+1 {{'fr.decode' op gives f32, not 'bf16'}}
+  %1 = fr.decode %0 "q4_0" : (tensor<2x18xui8>) -> tensor<2x32xbf16>
+  fr.yield %1 : tensor<2x32xbf16>
+}
+
+// -----
+
+fr.weights @source {
+  fr.weight @w : tensor<2x17xui8>
+}
+fr.param @p : tensor<2x32xf32> {
+  %0 = fr.get @source::@w : tensor<2x17xui8>
+  // expected-error @+1 {{'fr.decode' op a row of 32 numbers is not 17 bytes of q4_0 (32 numbers in 18 bytes)}}
+  %1 = fr.decode %0 "q4_0" : (tensor<2x17xui8>) -> tensor<2x32xf32>
+  fr.yield %1 : tensor<2x32xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>) {
+  // expected-error @+1 {{'fr.encode' op expects parent op 'fr.param'}}
+  %0 = fr.encode %x "q4_0" : (tensor<2x32xf32>) -> tensor<2x18xui8>
+  return
+}

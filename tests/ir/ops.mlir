@@ -216,3 +216,71 @@ func.func @attention(%q: !h, %k: !kv, %p: !i, %padding: tensor<?x?xi64, #fr.dims
   %6 = fr.attention %q, %k, %k, %4 scale 5.0e-01 {softcap = 5.0e+01 : f64} : (!h, !kv, !kv, tensor<?x1x?x?xi1, #fr.dims<B, _, S, P + S>>) -> !h
   return
 }
+
+// How weights are stored: inside params, and those that kernels know too in functions.
+fr.weights @stored {
+  fr.weight @words : tensor<4x2xi32>
+  fr.weight @bytes : tensor<2x34xui8>
+  fr.weight @dense : tensor<2x64xbf16>
+  fr.weight @fp8 : tensor<3x5xf8E4M3FN>
+  fr.weight @e8m0 : tensor<2x1xsi8>
+}
+// CHECK: fr.param @packed : tensor<8x2xi32>
+fr.param @packed : tensor<8x2xi32> {
+  %0 = fr.get @stored::@dense : tensor<2x64xbf16>
+  %1 = fr.cast %0 : (tensor<2x64xbf16>) -> tensor<2x64xf32>
+  // CHECK: fr.quant_scale %{{.*}} abs_max range -8.000000e+00 to 7.000000e+00 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  %2 = fr.quant_scale %1 abs_max range -8.0 to 7.0 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  // CHECK: fr.quant_scale %{{.*}} signed_max range -8.000000e+00 to 7.000000e+00 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  %3 = fr.quant_scale %1 signed_max range -8.0 to 7.0 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  // CHECK: fr.quant_scale %{{.*}} power_of_two range -6.000000e+00 to 6.000000e+00 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  %4 = fr.quant_scale %1 power_of_two range -6.0 to 6.0 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  // CHECK: fr.quant_scale %{{.*}} min_max range 0.000000e+00 to 1.500000e+01 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  %5 = fr.quant_scale %1 min_max range 0.0 to 15.0 blocks [1, 32] : (tensor<2x64xf32>) -> tensor<2x2xf32>
+  // CHECK: fr.quant_zero %{{.*}}, %{{.*}} range 0.000000e+00 to 1.500000e+01 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>) -> tensor<2x2xui8>
+  %6 = fr.quant_zero %1, %5 range 0.0 to 15.0 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>) -> tensor<2x2xui8>
+  // CHECK: fr.quantize %{{.*}}, %{{.*}}, %{{.*}} range 0.000000e+00 to 1.500000e+01 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>, tensor<2x2xui8>) -> tensor<2x64xui8>
+  %7 = fr.quantize %1, %5, %6 range 0.0 to 15.0 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>, tensor<2x2xui8>) -> tensor<2x64xui8>
+  // CHECK: fr.quantize %{{.*}}, %{{.*}} range -8.000000e+00 to 7.000000e+00 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>) -> tensor<2x64xi8>
+  %8 = fr.quantize %1, %2 range -8.0 to 7.0 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>) -> tensor<2x64xi8>
+  // CHECK: fr.quantize %{{.*}}, %{{.*}} range -4.480000e+02 to 4.480000e+02 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>) -> tensor<2x64xf8E4M3FN>
+  %9 = fr.quantize %1, %2 range -448.0 to 448.0 blocks [1, 32] : (tensor<2x64xf32>, tensor<2x2xf32>) -> tensor<2x64xf8E4M3FN>
+  %10 = fr.transpose %7 [1, 0] : (tensor<2x64xui8>) -> tensor<64x2xui8>
+  // CHECK: fr.pack %{{.*}} bits 4 awq axis 0 : (tensor<64x2xui8>) -> tensor<8x2xi32>
+  %11 = fr.pack %10 bits 4 awq axis 0 : (tensor<64x2xui8>) -> tensor<8x2xi32>
+  // CHECK: fr.pack %{{.*}} bits 3 low_first axis 1 : (tensor<2x64xi8>) -> tensor<2x6xi32>
+  %12 = fr.pack %8 bits 3 low_first axis 1 : (tensor<2x64xi8>) -> tensor<2x6xi32>
+  // CHECK: fr.pack %{{.*}} bits 4 high_first axis 1 : (tensor<2x64xi8>) -> tensor<2x32xui8>
+  %13 = fr.pack %8 bits 4 high_first axis 1 : (tensor<2x64xi8>) -> tensor<2x32xui8>
+  fr.yield %11 : tensor<8x2xi32>
+}
+// CHECK: fr.param @dequantized : tensor<4x16xf32>
+fr.param @dequantized : tensor<4x16xf32> {
+  %0 = fr.get @stored::@words : tensor<4x2xi32>
+  // CHECK: fr.unpack %{{.*}} bits 4 low_first axis 1 : (tensor<4x2xi32>) -> tensor<4x16xui8>
+  %1 = fr.unpack %0 bits 4 low_first axis 1 : (tensor<4x2xi32>) -> tensor<4x16xui8>
+  // CHECK: fr.unpack %{{.*}} bits 8 high_first axis 0 : (tensor<4x2xi32>) -> tensor<13x2xui8>
+  %2 = fr.unpack %0 bits 8 high_first axis 0 : (tensor<4x2xi32>) -> tensor<13x2xui8>
+  %3 = fr.get @stored::@e8m0 : tensor<2x1xsi8>
+  // CHECK: fr.dequantize %{{.*}}, %{{.*}} blocks [2, 16] offset 8 : (tensor<4x16xui8>, tensor<2x1xsi8>) -> tensor<4x16xf32>
+  %4 = fr.dequantize %1, %3 blocks [2, 16] offset 8 : (tensor<4x16xui8>, tensor<2x1xsi8>) -> tensor<4x16xf32>
+  // CHECK: fr.dequantize %{{.*}}, %{{.*}}, %{{.*}} blocks [2, 16] : (tensor<4x16xui8>, tensor<2x1xsi8>, tensor<2x1xsi8>) -> tensor<4x16xf32>
+  %5 = fr.dequantize %1, %3, %3 blocks [2, 16] : (tensor<4x16xui8>, tensor<2x1xsi8>, tensor<2x1xsi8>) -> tensor<4x16xf32>
+  fr.yield %4 : tensor<4x16xf32>
+}
+// CHECK: fr.param @blocks : tensor<2x36xui8>
+fr.param @blocks : tensor<2x36xui8> {
+  %0 = fr.get @stored::@bytes : tensor<2x34xui8>
+  // CHECK: fr.decode %{{.*}} "q8_0" : (tensor<2x34xui8>) -> tensor<2x32xf32>
+  %1 = fr.decode %0 "q8_0" : (tensor<2x34xui8>) -> tensor<2x32xf32>
+  %2 = fr.get @stored::@dense : tensor<2x64xbf16>
+  // CHECK: fr.encode %{{.*}} "q4_0" : (tensor<2x64xbf16>) -> tensor<2x36xui8>
+  %3 = fr.encode %2 "q4_0" : (tensor<2x64xbf16>) -> tensor<2x36xui8>
+  fr.yield %3 : tensor<2x36xui8>
+}
+// CHECK-LABEL: @stored_numbers
+func.func @stored_numbers(%w: tensor<2x3xf8E4M3FN>, %s: tensor<1x1xf32>) -> tensor<2x3xf32> {
+  // CHECK: fr.dequantize %{{.*}}, %{{.*}} blocks [2, 3] : (tensor<2x3xf8E4M3FN>, tensor<1x1xf32>) -> tensor<2x3xf32>
+  %0 = fr.dequantize %w, %s blocks [2, 3] : (tensor<2x3xf8E4M3FN>, tensor<1x1xf32>) -> tensor<2x3xf32>
+  return %0 : tensor<2x3xf32>
+}

@@ -68,6 +68,31 @@ template <typename Visit> LogicalResult forBoxes(const std::vector<int64_t> &sha
   return success();
 }
 
+/// Calls visit(part) -> LogicalResult for the parts that a box is cut into along its first dimensions, in order, each of about
+/// `limit` elements at most. Cuts lie at multiples of `align` of their dimension; an empty `align` stands for ones.
+template <typename Visit>
+LogicalResult forParts(const Box &box, int64_t limit, llvm::ArrayRef<int64_t> align, const Visit &visit) {
+  const size_t rank = box.size.size();
+  size_t d = 0;
+  while (d < rank && box.size[d] == 1)
+    ++d;
+  const int64_t elements = box.elements();
+  if (elements <= limit || d == rank)
+    return visit(box);
+  const int64_t unit = align.empty() ? 1 : align[d], slice = elements / box.size[d];
+  const int64_t step = std::max<int64_t>(1, limit / slice / unit) * unit, end = box.begin[d] + box.size[d];
+  for (int64_t at = box.begin[d]; at < end;) {
+    Box part = box;
+    part.begin[d] = at;
+    part.size[d] = std::min(end, (at / unit * unit) + step) - at;
+    at += part.size[d];
+    // A slice that is too large by itself is cut along the next dimension.
+    if (failed(part.size[d] == 1 ? forParts(part, limit, align, visit) : visit(part)))
+      return failure();
+  }
+  return success();
+}
+
 /// The box of blocks that touch a box of elements, and the box of all elements of those blocks.
 struct BlockCover {
   Box blocks, elements;
@@ -99,12 +124,20 @@ private:
   LogicalResult dequantize(fr::DequantizeOp op, const Box &box, T *out);
   LogicalResult decodeBlocks(fr::DecodeOp op, const Box &box, T *out);
   LogicalResult quantScale(fr::QuantScaleOp op, const Box &box, T *out);
+  LogicalResult scalesIn(fr::QuantScaleOp op, const Box &box, float *out);
   /// Ops whose results are bytes: their values as numbers.
   LogicalResult fromBytes(mlir::Value value, const Box &box, T *out);
 };
 
 /// The bytes of a quantize, quant_zero, pack or encode as they are stored; false for any other op.
 bool givesBytes(mlir::Value value);
+/// How a box of such a value is best cut: at whole blocks and words, so that nothing is computed twice, and into parts whose
+/// numbers stay in the cache from reading to writing.
+struct Cuts {
+  std::vector<int64_t> align; ///< by dimension, in elements of the value
+  int64_t elements;           ///< of a part, about
+};
+Cuts cutsOf(mlir::Value value);
 LogicalResult evalBytes(const Evaluator<float> &with, mlir::Value value, const Box &box, std::byte *out);
 
 } // namespace flagrelease::params

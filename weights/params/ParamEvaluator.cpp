@@ -130,23 +130,18 @@ template <typename T> void Evaluator<T>::round(DType type, T *values, int64_t co
 }
 
 template <typename T> LogicalResult Evaluator<T>::reshape(fr::ReshapeOp op, const Box &box, T *out) {
-  // A box of the result lies between two flat indices; the operand's rows that cover them are evaluated and cut.
+  // The elements keep their order: each run of the result is a range of the operand.
   std::vector<int64_t> shape = staticShape(op.getType()), from = staticShape(op.getX().getType());
-  int64_t rowElements = 1;
-  for (size_t d = 1; d < from.size(); ++d)
-    rowElements *= from[d];
   return forRuns(shape, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
-    int64_t firstRow = offset / rowElements, lastRow = (offset + run - 1) / rowElements;
-    Box rows{std::vector<int64_t>(from.size(), 0), from};
-    if (!from.empty()) {
-      rows.begin[0] = firstRow;
-      rows.size[0] = lastRow - firstRow + 1;
-    }
-    std::vector<T> values(rows.elements());
-    if (failed(eval(op.getX(), rows, values.data())))
-      return failure();
-    std::copy_n(values.data() + (offset - firstRow * rowElements), run, out + flat);
-    return success();
+    if (from.empty())
+      return eval(op.getX(), Box{}, out + flat);
+    T *to = out + flat;
+    return forBoxes(from, offset, run, [&](const Box &part) -> LogicalResult {
+      if (failed(eval(op.getX(), part, to)))
+        return failure();
+      to += part.elements();
+      return success();
+    });
   });
 }
 
@@ -295,6 +290,18 @@ LogicalResult ParamEvaluator::readRows(fr::ParamOp param, int64_t first, int64_t
   return rowsOf(Evaluator<double>{*this, param.getSymName(), nullptr, diags}, param, first, count, out);
 }
 LogicalResult ParamEvaluator::readIntegers(fr::ParamOp param, int64_t first, int64_t count, int64_t *out, Diagnostics &diags) {
+  // E8M0 goes through a graph as its byte.
+  if (dtypeOf(elementOf(param.getType())) == DType::F8E8M0) {
+    const std::vector<int64_t> shape = staticShape(param.getType());
+    int64_t row = 1;
+    for (size_t d = 1; d < shape.size(); ++d)
+      row *= shape[d];
+    std::vector<float> powers(count * row);
+    if (failed(readRows(param, first, count, powers.data(), diags)))
+      return failure();
+    std::transform(powers.begin(), powers.end(), out, [](float power) { return f32ToF8E8m0(power); });
+    return success();
+  }
   return rowsOf(Evaluator<int64_t>{*this, param.getSymName(), nullptr, diags}, param, first, count, out);
 }
 
@@ -364,8 +371,18 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
     });
   };
   const Evaluator<float> evaluator{*this, param.getSymName(), loss, diags};
-  if (givesBytes(value))
-    return boxes([&](const Box &box) { return evalBytes(evaluator, value, box, to); });
+  if (givesBytes(value)) {
+    const Cuts cuts = cutsOf(value);
+    return boxes([&](const Box &box) {
+      std::byte *at = to;
+      return forParts(box, cuts.elements, cuts.align, [&](const Box &part) -> LogicalResult {
+        if (failed(evalBytes(evaluator, value, part, at)))
+          return failure();
+        at += part.elements() * width;
+        return success();
+      });
+    });
+  }
   auto computed = [&](auto sample) {
     using T = decltype(sample);
     std::vector<T> values;
@@ -385,15 +402,12 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
 
 uint64_t ParamEvaluator::grainOf(fr::ParamOp param) {
   const std::vector<int64_t> shape = staticShape(param.getType());
-  std::optional<DType> type = dtypeOf(elementOf(param.getType()));
-  if (shape.size() < 2 || !type)
+  const Value value = yielded(param);
+  if (shape.size() < 2 || !givesBytes(value))
     return 0;
-  // Rows of the last dimension that share a scale are made together.
-  int64_t rows = 1;
-  param.walk([&](fr::QuantizeOp op) {
-    llvm::ArrayRef<int64_t> blocks = op.getBlocks();
-    if (blocks.size() == shape.size() && blocks[shape.size() - 2] <= kMaxRowsTogether)
-      rows = std::max(rows, blocks[shape.size() - 2]);
-  });
-  return rows == 1 ? 0 : static_cast<uint64_t>(rows) * shape.back() * byteWidth(*type);
+  // Rows of the last dimension that share a scale, or a word, are made together.
+  const int64_t rows = cutsOf(value).align[shape.size() - 2];
+  if (rows == 1 || rows > kMaxRowsTogether)
+    return 0;
+  return static_cast<uint64_t>(rows) * shape.back() * byteWidth(*dtypeOf(elementOf(param.getType())));
 }

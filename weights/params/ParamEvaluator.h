@@ -57,10 +57,14 @@ private:
   const Checkpoint &checkpoint;
   std::vector<std::shared_ptr<FileSource>> sources;
   CpuLevel level;
-  /// Scales that need a whole tensor are computed once.
+  /// Scales of blocks that are too large to be held: computed once, by whoever needs them first.
   struct KeptScales {
-    std::mutex lock;
-    std::map<mlir::Operation *, std::vector<float>> byOp;
+    struct Entry {
+      std::mutex lock; ///< one for each op: scales may follow from others
+      std::vector<float> values;
+    };
+    std::mutex lock; ///< of the map
+    std::map<mlir::Operation *, Entry> byOp;
   };
   std::shared_ptr<KeptScales> kept = std::make_shared<KeptScales>();
 };

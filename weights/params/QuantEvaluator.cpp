@@ -8,14 +8,17 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
+#include <numeric>
 
 using namespace flagrelease;
 using namespace flagrelease::params;
 using namespace mlir;
 
 namespace {
-/// Numbers that are held at a time to find the scales of large blocks.
+/// Numbers of blocks that are held at a time, at most.
 constexpr int64_t kMaxHeld = int64_t(1) << 20;
+/// Numbers that are looked at together where there is a choice: they stay in the cache.
+constexpr int64_t kPart = int64_t(1) << 16;
 
 unsigned wordBitsOf(Type type) { return elementOf(type).isSignlessInteger(32) ? 32 : 8; }
 
@@ -66,6 +69,19 @@ template <typename Op> Op underCasts(Value value, llvm::SmallVectorImpl<DType> &
 }
 
 float realOf(const APFloat &value) { return static_cast<float>(value.convertToDouble()); }
+
+/// The scales of blocks by their ranges. One that is not finite is a problem, and so is one that overflows.
+LogicalResult scalesFrom(fr::QuantScaleOp op, llvm::ArrayRef<NumberRange> ranges, float *out, StringRef where,
+                         Diagnostics &diags) {
+  const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
+  for (const NumberRange &range : ranges) {
+    *out = scaleOf(range, op.getRule(), lo, hi);
+    if (!(*out - *out == 0))
+      return notFinite(where, diags);
+    ++out;
+  }
+  return success();
+}
 } // namespace
 
 BlockCover params::coverOf(const std::vector<int64_t> &shape, llvm::ArrayRef<int64_t> blockSizes, const Box &box) {
@@ -185,7 +201,19 @@ template <typename T> LogicalResult Evaluator<T>::decodeBlocks(fr::DecodeOp op, 
   return success();
 }
 
-template <typename T> LogicalResult Evaluator<T>::quantScale(fr::QuantScaleOp op, const Box &box, T *out) {
+/// Elements that are passed over in memory before all of a block is seen: what a block spans.
+static int64_t spanOf(const std::vector<int64_t> &shape, llvm::ArrayRef<int64_t> blocks) {
+  for (size_t d = 0; d < shape.size(); ++d)
+    if (blocks[d] > 1) {
+      int64_t span = std::min(blocks[d], shape[d]);
+      for (size_t inner = d + 1; inner < shape.size(); ++inner)
+        span *= shape[inner];
+      return d + 1 == shape.size() ? std::min(blocks[d], shape[d]) : span;
+    }
+  return 1;
+}
+
+template <typename T> LogicalResult Evaluator<T>::scalesIn(fr::QuantScaleOp op, const Box &box, float *out) {
   const std::vector<int64_t> shape = staticShape(op.getX().getType());
   const llvm::ArrayRef<int64_t> blocks = op.getBlocks();
   Box elements = box;
@@ -193,51 +221,45 @@ template <typename T> LogicalResult Evaluator<T>::quantScale(fr::QuantScaleOp op
     elements.begin[d] = box.begin[d] * blocks[d];
     elements.size[d] = std::min(shape[d], (box.begin[d] + box.size[d]) * blocks[d]) - elements.begin[d];
   }
-  // Scales of blocks that are too large to hold: all of them at once, kept.
-  const bool keep = elements.elements() > kMaxHeld && rankOf(op.getType()) == static_cast<int64_t>(box.size.size());
-  std::unique_lock<std::mutex> lock(owner.kept->lock, std::defer_lock);
-  const std::vector<int64_t> all = staticShape(op.getType());
-  if (keep) {
-    lock.lock();
-    if (auto it = owner.kept->byOp.find(op); it != owner.kept->byOp.end()) {
-      return forRuns(all, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
-        std::copy_n(it->second.data() + offset, run, out + flat);
-        return success();
-      });
-    }
-    elements = {std::vector<int64_t>(shape.size(), 0), shape};
-  }
-  const Box scaleBox = keep ? Box{std::vector<int64_t>(all.size(), 0), all} : box;
-  std::vector<NumberRange> ranges(scaleBox.elements());
+  std::vector<NumberRange> ranges(box.elements());
   const QuantKernels &kernels = quantKernels(owner.level);
   std::vector<float> x;
-  // In parts of whole first-dimension slices.
-  const int64_t slice = elements.size[0] ? elements.elements() / elements.size[0] : 1;
-  const int64_t step = std::max<int64_t>(1, kMaxHeld / std::max<int64_t>(1, slice));
-  for (int64_t at = 0; at < elements.size[0]; at += step) {
-    Box part = elements;
-    part.begin[0] += at;
-    part.size[0] = std::min(step, elements.size[0] - at);
-    x.resize(part.elements());
-    if (failed(as<float>().eval(op.getX(), part, x.data())))
+  if (failed(forParts(elements, kPart, {}, [&](const Box &part) -> LogicalResult {
+        x.resize(part.elements());
+        if (failed(as<float>().eval(op.getX(), part, x.data())))
+          return failure();
+        forSegments(part, blocks, box,
+                    [&](int64_t from, int64_t block, int64_t run) { ranges[block].merge(kernels.range(x.data() + from, run)); });
+        return success();
+      })))
+    return failure();
+  return scalesFrom(op, ranges, out, where, diags);
+}
+
+template <typename T> LogicalResult Evaluator<T>::quantScale(fr::QuantScaleOp op, const Box &box, T *out) {
+  const std::vector<int64_t> all = staticShape(op.getType());
+  if (spanOf(staticShape(op.getX().getType()), op.getBlocks()) <= kMaxHeld) {
+    std::vector<float> scales(box.elements());
+    if (failed(scalesIn(op, box, scales.data())))
       return failure();
-    forSegments(part, blocks, scaleBox,
-                [&](int64_t from, int64_t block, int64_t run) { ranges[block].merge(kernels.range(x.data() + from, run)); });
-  }
-  const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
-  std::vector<float> scales(ranges.size());
-  for (auto [range, scale] : llvm::zip_equal(ranges, scales)) {
-    scale = scaleOf(range, op.getRule(), lo, hi);
-    if (scale != scale)
-      return notFinite(where, diags);
-  }
-  if (!keep) {
     std::copy(scales.begin(), scales.end(), out);
     return success();
   }
-  const std::vector<float> &kept = owner.kept->byOp[op] = std::move(scales);
+  // Asked for again and again, by each part of the numbers.
+  auto &entry = [&]() -> auto & {
+    std::lock_guard guard(owner.kept->lock);
+    return owner.kept->byOp[op];
+  }();
+  std::lock_guard guard(entry.lock);
+  if (entry.values.empty()) {
+    const Box whole{std::vector<int64_t>(all.size(), 0), all};
+    std::vector<float> scales(whole.elements());
+    if (failed(scalesIn(op, whole, scales.data())))
+      return failure();
+    entry.values = std::move(scales);
+  }
   return forRuns(all, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
-    std::copy_n(kept.data() + offset, run, out + flat);
+    std::copy_n(entry.values.data() + offset, run, out + flat);
     return success();
   });
 }
@@ -271,15 +293,14 @@ struct ByteEvaluator {
     out.resize(at.cover.blocks.elements());
     llvm::SmallVector<DType, 2> casts;
     auto op = underCasts<fr::QuantScaleOp>(scale, casts);
-    if (!whole || !op || op.getX() != x || op.getBlocks() != blockSizes)
-      return Evaluator<float>(with).eval(scale, at.cover.blocks, out.data());
-    std::vector<NumberRange> ranges = rangesOf(blockSizes, at);
-    const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
-    for (auto [range, value] : llvm::zip_equal(ranges, out)) {
-      value = scaleOf(range, op.getRule(), lo, hi);
-      if (value != value)
+    if (!whole || !op || op.getX() != x || op.getBlocks() != blockSizes) {
+      // Scales of other numbers say nothing about these.
+      if ((!op || op.getX() != x) && kernels.range(at.x.data(), static_cast<int64_t>(at.x.size())).absBits >= 0x7F800000u)
         return notFinite(with.where, with.diags);
+      return Evaluator<float>(with).eval(scale, at.cover.blocks, out.data());
     }
+    if (failed(scalesFrom(op, rangesOf(blockSizes, at), out.data(), with.where, with.diags)))
+      return failure();
     for (DType type : llvm::reverse(casts))
       Evaluator<float>(with).round(type, out.data(), static_cast<int64_t>(out.size()));
     return success();
@@ -451,6 +472,28 @@ struct ByteEvaluator {
 
 bool givesBytes(Value value) {
   return isa_and_nonnull<fr::QuantizeOp, fr::QuantZeroOp, fr::PackOp, fr::EncodeOp>(value.getDefiningOp());
+}
+
+Cuts cutsOf(Value value) {
+  Cuts cuts{std::vector<int64_t>(rankOf(value.getType()), 1), kPart};
+  auto pack = value.getDefiningOp<fr::PackOp>();
+  Value codes = pack ? pack.getX() : value;
+  if (auto op = codes.getDefiningOp<fr::QuantizeOp>())
+    for (auto [align, block, size] : llvm::zip_equal(cuts.align, op.getBlocks(), staticShape(codes.getType())))
+      align = std::min(block, size);
+  if (pack) {
+    // In words: as many as hold whole blocks and whole integers.
+    int64_t &align = cuts.align[pack.getAxis()];
+    const int64_t bits = pack.getBits(), word = wordBitsOf(pack.getType());
+    align = std::lcm(align * bits, std::lcm(word, bits)) / word;
+    cuts.elements = std::max<int64_t>(1, kPart * bits / word);
+  }
+  if (auto op = value.getDefiningOp<fr::EncodeOp>()) {
+    const BlockInfo &info = blockInfo(*parseBlockFormat(op.getFormat()));
+    cuts.align.back() = info.bytes;
+    cuts.elements = kPart * info.bytes / info.elements;
+  }
+  return cuts;
 }
 
 LogicalResult evalBytes(const Evaluator<float> &with, Value value, const Box &box, std::byte *out) {

@@ -26,7 +26,7 @@ LogicalResult flagrelease::declareAwq(QuantisedBuilder &b) {
     const CheckpointTensor *qzeros = *zeroPoint ? b.need(base + ".qzeros", base) : nullptr;
     if (!scales || (*zeroPoint && !qzeros))
       return failure();
-    if (qweight.shape.size() != 2 || qweight.type != DType::I32)
+    if (qweight.shape.size() != 2 || qweight.shape[0] < 1 || qweight.type != DType::I32)
       return b.misfit(qweight, "I32 [K, N / 8]");
     const int64_t k = qweight.shape[0], n = qweight.shape[1] * 8, size = *group == -1 ? k : *group;
     if (k % size != 0)

@@ -33,15 +33,16 @@ LogicalResult fourBits(QuantisedBuilder &b, const std::string &base, const Check
         count = 0;
       sizes.push_back(d);
     }
-  const int64_t block = number("blocksize");
+  int64_t block = number("blocksize");
   const CheckpointTensor *weight = b.need(base, base), *absmax = b.need(base + ".absmax", base),
                          *map = b.need(base + ".quant_map", base);
   if (!weight || !absmax || !map)
     return failure();
   if (sizes.empty() || count < 1 || block < 1)
     return b.diags.error(state.name, "says no shape and block size: " + json::toText(*root), "restore the checkpoint");
-  if (weight->type != DType::U8 || static_cast<int64_t>(weight->bytes) != (count + 1) / 2)
-    return b.misfit(*weight, "U8 of " + Twine((count + 1) / 2) + " bytes");
+  if (weight->type != DType::U8 || static_cast<int64_t>(weight->bytes) != count / 2 + count % 2)
+    return b.misfit(*weight, "U8 of " + Twine(count / 2 + count % 2) + " bytes");
+  block = std::min(block, count);
   if (map->shape != std::vector<int64_t>{16} || !isFloat(map->type))
     return b.misfit(*map, "floats [16]");
   const int64_t blocks = (count + block - 1) / block;
@@ -50,7 +51,7 @@ LogicalResult fourBits(QuantisedBuilder &b, const std::string &base, const Check
     return b.misfit(*absmax, "[" + Twine(blocks) + "]");
   const CheckpointTensor *nestedMap = nullptr, *nestedMax = nullptr;
   const json::Value *offset = root->find("nested_offset");
-  const int64_t nestedBlock = number("nested_blocksize");
+  const int64_t nestedBlock = std::min(number("nested_blocksize"), blocks);
   if (nested) {
     nestedMap = b.need(base + ".nested_quant_map", base), nestedMax = b.need(base + ".nested_absmax", base);
     if (!nestedMap || !nestedMax)

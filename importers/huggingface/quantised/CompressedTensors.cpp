@@ -28,8 +28,12 @@ FailureOr<WeightScheme> schemeOf(QuantisedBuilder &b) {
     const json::Value *weights = group.value.find("weights");
     if (!weights || !weights->isObject())
       continue;
-    if (const json::Value *bits = weights->find("num_bits"); bits && bits->isInt())
+    if (const json::Value *bits = weights->find("num_bits"); bits && bits->isInt()) {
       scheme.bits = bits->integer();
+      if (scheme.bits < 1 || scheme.bits > 8)
+        return b.diags.error(b.where("config_groups." + group.key),
+                             "has weights of " + Twine(scheme.bits) + " bits, expected 1 to 8", "correct config.json");
+    }
     if (const json::Value *block = weights->find("block_structure"); block && block->isArray() && block->array().size() == 2)
       for (const json::Value &size : block->array())
         scheme.block.push_back(size.isInt() ? size.integer() : 0);
@@ -51,9 +55,9 @@ struct Stored {
       return s[0] == n ? std::vector<int64_t>{1, k} : std::vector<int64_t>();
     if (s.size() != 2)
       return {};
-    if (scheme.block.size() == 2 && scheme.block[0] > 0 && scheme.block[1] > 0 &&
-        s[0] == (n + scheme.block[0] - 1) / scheme.block[0] && s[1] == (k + scheme.block[1] - 1) / scheme.block[1])
-      return scheme.block;
+    if (scheme.block.size() == 2 && scheme.block[0] > 0 && scheme.block[1] > 0 && s[0] == (n - 1) / scheme.block[0] + 1 &&
+        s[1] == (k - 1) / scheme.block[1] + 1)
+      return {std::min(n, scheme.block[0]), std::min(k, scheme.block[1])};
     if (s[0] != n || s[1] < 1 || k % s[1] != 0)
       return {};
     return {1, k / s[1]};
@@ -97,6 +101,8 @@ LogicalResult flagrelease::declareCompressedTensors(QuantisedBuilder &b) {
         (weight->type != DType::I8 && weight->type != DType::F8E4M3 && weight->type != DType::F8E5M2))
       return b.misfit(*weight, "I8 or F8_E4M3 [N, K]");
     stored.n = weight->shape[0], stored.k = weight->shape[1];
+    if (stored.n < 1 || stored.k < 1)
+      return b.misfit(*weight, "at least one number");
     const std::vector<int64_t> blocks = stored.blocks(*scheme);
     if (blocks.empty() || !isFloat(scale.type))
       return b.misfit(scale, "one scale for each row, group or block of " + weight->name);
@@ -117,24 +123,26 @@ LogicalResult flagrelease::declareCompressedTensors(QuantisedBuilder &b) {
           return failure();
         if (words.shape.size() != 2 || (words.type != DType::I32 && words.type != DType::U8))
           return b.misfit(words, "I32 or U8 of two dimensions");
+        if (words.shape[0] < 1 || words.shape[1] < 1)
+          return b.misfit(words, "at least one number");
         stored.n = words.shape[0];
         const bool fp4 = words.type == DType::U8;
         int64_t bits = fp4 ? 4 : scheme->bits;
-        stored.k = fp4 ? words.shape[1] * 2 : words.shape[1] * 32 / std::max<int64_t>(bits, 1);
+        stored.k = fp4 ? words.shape[1] * 2 : words.shape[1] * 32 / bits;
         if (const CheckpointTensor *shape = b.find(base + ".weight_shape")) {
           FailureOr<std::vector<int64_t>> sizes = b.integers(*shape);
           if (failed(sizes))
             return failure();
-          if (sizes->size() != 2 || (*sizes)[0] != stored.n || (*sizes)[1] < 1)
+          if (sizes->size() != 2 || (*sizes)[0] != stored.n || (*sizes)[1] < 1 || (*sizes)[1] > words.shape[1] * 32)
             return b.misfit(*shape, "I64 [2] that holds [" + Twine(stored.n) + ", K]");
           stored.k = (*sizes)[1];
           // Groups of a checkpoint may differ in width: the words say which it is.
-          for (int64_t width : {2, 3, 4, 8})
-            if (!fp4 && (stored.k * width + 31) / 32 == words.shape[1])
+          for (int64_t width : {8, 4, 3, 2})
+            if (!fp4 && (stored.k * bits + 31) / 32 != words.shape[1] && (stored.k * width + 31) / 32 == words.shape[1])
               bits = width;
           b.ignore(shape->name, "the shape of a packed weight");
         }
-        if (bits < 2 || bits > 8 || (fp4 ? stored.k / 2 : (stored.k * bits + 31) / 32) != words.shape[1])
+        if ((fp4 ? stored.k / 2 : (stored.k * bits + 31) / 32) != words.shape[1])
           return b.misfit(words, Twine(stored.k) + " numbers of " + Twine(bits) + " bits in a row");
         const std::vector<int64_t> blocks = stored.blocks(*scheme);
         const bool e8m0Bytes = stored.scale->type == DType::U8;
@@ -146,6 +154,8 @@ LogicalResult flagrelease::declareCompressedTensors(QuantisedBuilder &b) {
         if (stored.zero && (stored.zero->type != DType::I32 ||
                             stored.zero->shape != std::vector<int64_t>{(stored.n * bits + 31) / 32, shape[1]}))
           return b.misfit(*stored.zero, "I32 [" + Twine((stored.n * bits + 31) / 32) + ", " + Twine(shape[1]) + "]");
+        if (stored.global && !b.isOneFloat(*stored.global))
+          return b.misfit(*stored.global, "one float");
         return b.derive(base + ".weight", {stored.n, stored.k}, [&] {
           Value codes = b.unpack(b.get(words), bits, fr::PackOrder::LowFirst, 1, stored.k), scale = b.get(*stored.scale);
           if (e8m0Bytes)

@@ -28,12 +28,14 @@ LogicalResult flagrelease::declareFp8(QuantisedBuilder &b) {
     // Leading dimensions (stacked experts) have scales of their own.
     std::vector<int64_t> blocks(rank, 1), scales(weight->shape.begin(), weight->shape.end() - 2);
     if (!block.empty()) {
-      blocks[rank - 2] = block[0], blocks[rank - 1] = block[1];
+      blocks[rank - 2] = std::min(n, block[0]), blocks[rank - 1] = std::min(k, block[1]);
     } else {
       const bool perRow = scale.shape.size() >= 2 && scale.shape[scale.shape.size() - 2] == n && n != 1;
       blocks[rank - 2] = perRow || (scale.shape.size() == 1 && scale.shape[0] == n && n != 1) ? 1 : n;
       blocks[rank - 1] = k;
     }
+    if (n < 1 || k < 1)
+      return b.misfit(*weight, "F8_E4M3 [.., N, K]");
     scales.push_back((n + blocks[rank - 2] - 1) / blocks[rank - 2]);
     scales.push_back((k + blocks[rank - 1] - 1) / blocks[rank - 1]);
     int64_t expected = 1, found = 1;

@@ -29,13 +29,13 @@ LogicalResult flagrelease::declareGptq(QuantisedBuilder &b) {
                            *index = b.find(base + ".g_idx");
     if (!qzeros || !scales)
       return failure();
-    if (qweight.shape.size() != 2 || qweight.type != DType::I32 || qweight.shape[0] * 32 % *bits != 0)
+    if (qweight.shape.size() != 2 || qweight.shape[0] < 1 || qweight.type != DType::I32 || qweight.shape[0] * 32 % *bits != 0)
       return b.misfit(qweight, "I32 [K * " + Twine(*bits) + " / 32, N]");
     const int64_t k = qweight.shape[0] * 32 / *bits, n = qweight.shape[1], size = *group == -1 ? k : *group;
     if (k % size != 0 && !*actOrder)
       return b.diags.error(qweight.name, "groups of " + Twine(size) + " do not divide " + Twine(k) + " input features",
                            "correct group_size in quantization_config");
-    const int64_t groups = (k + size - 1) / size;
+    const int64_t groups = k / size + (k % size != 0);
     if (scales->shape != std::vector<int64_t>{groups, n} || !isFloat(scales->type))
       return b.misfit(*scales, "floats [" + Twine(groups) + ", " + Twine(n) + "]");
     if (qzeros->shape != std::vector<int64_t>{groups, (n * *bits + 31) / 32} || qzeros->type != DType::I32)
@@ -44,8 +44,18 @@ LogicalResult flagrelease::declareGptq(QuantisedBuilder &b) {
       return b.misfit(*index, "integers [" + Twine(k) + "]");
     if (*actOrder && !index)
       return b.need(base + ".g_idx", base) ? success() : failure();
-    if (index && !*actOrder)
+    if (index && !*actOrder) {
+      FailureOr<std::vector<int64_t>> order = b.integers(*index);
+      if (failed(order))
+        return failure();
+      for (auto [feature, groupOf] : llvm::enumerate(*order))
+        if (groupOf != static_cast<int64_t>(feature) / size)
+          return b.diags.error(index->name,
+                               "puts input feature " + Twine(feature) + " into group " + Twine(groupOf) +
+                                   ", but groups are in order where desc_act is false",
+                               "correct desc_act in quantization_config");
       b.ignore(index->name, "groups are in order: quantization_config says desc_act false");
+    }
     return b.derive(base + ".weight", {n, k}, [&] {
       Value codes = b.unpack(b.get(qweight), *bits, fr::PackOrder::LowFirst, 0, k);
       Value zeros = b.unpack(b.get(*qzeros), *bits, fr::PackOrder::LowFirst, 1, n);

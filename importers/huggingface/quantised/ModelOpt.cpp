@@ -16,13 +16,12 @@ LogicalResult flagrelease::declareModelOpt(QuantisedBuilder &b) {
   if (*algorithm != "FP8" && *algorithm != "NVFP4" && *algorithm != "MIXED_PRECISION" && *algorithm != "FP8_PB_WO")
     return b.diags.error(b.where("quant_algo"), "'" + *algorithm + "' is not known",
                          "known are: FP8, NVFP4, MIXED_PRECISION, FP8_PB_WO");
-  for (StringRef name : {".k_scale", ".v_scale", ".k_proj.k_scale", ".v_proj.v_scale", ".input_scale", ".pre_quant_scale"})
+  for (StringRef name : {".k_scale", ".v_scale", ".input_scale", ".pre_quant_scale"})
     if (failed(b.forEach(name, [&](const std::string &, const CheckpointTensor &tensor) -> LogicalResult {
           if (name == ".pre_quant_scale")
             return b.diags.error(tensor.name, "scales activations before a product (AWQ), which is not built",
                                  "use another release");
-          if (llvm::none_of(b.result.ignored, [&](const auto &entry) { return entry.first == tensor.name; }))
-            b.ignore(tensor.name, "the scale of activations or of a quantised cache: both stay as they are");
+          b.ignore(tensor.name, "the scale of activations or of a quantised cache: both stay as they are");
           return success();
         })))
       return failure();
@@ -41,6 +40,8 @@ LogicalResult flagrelease::declareModelOpt(QuantisedBuilder &b) {
       blocks.back() = shape.back() / scale.shape.back();
       if (!global)
         return b.need(base + ".weight_scale_2", base) ? success() : failure();
+      if (!b.isOneFloat(*global))
+        return b.misfit(*global, "one float");
       return b.derive(base + ".weight", shape, [&] {
         Value codes = b.unpack(b.get(*weight), 4, fr::PackOrder::LowFirst, static_cast<int64_t>(shape.size()) - 1, shape.back());
         Value scales = b.binary<fr::MulOp>(b.f32(b.get(scale)), b.get(*global));

@@ -49,6 +49,21 @@ FailureOr<std::optional<Object>> settingsOf(const Checkpoint &checkpoint, const 
   settings.set("quant_method", "modelopt");
   return std::optional(settings);
 }
+/// A small number without a scale is no weight: what the graph would take for one is a part that lost its others.
+LogicalResult allScaled(const Checkpoint &checkpoint, const DerivedTensors &result, Diagnostics &diags) {
+  llvm::StringSet<> used;
+  for (const DerivedTensor &derived : result.tensors)
+    used.insert(derived.sources.begin(), derived.sources.end());
+  bool good = true;
+  for (const CheckpointTensor &tensor : checkpoint.tensors)
+    if ((tensor.type == DType::F8E4M3 || tensor.type == DType::F8E5M2 || tensor.type == DType::I8) &&
+        StringRef(tensor.name).ends_with(".weight") && !used.contains(tensor.name)) {
+      (void)diags.error(tensor.name, "is " + dtypeName(tensor.type) + " and no scale stands beside it (" + result.method + ")",
+                        "complete the download, or correct quantization_config");
+      good = false;
+    }
+  return success(good);
+}
 } // namespace
 
 FailureOr<DerivedTensors> flagrelease::declareQuantised(ModuleOp module, const Checkpoint &checkpoint, const Object &config,
@@ -71,7 +86,7 @@ FailureOr<DerivedTensors> flagrelease::declareQuantised(ModuleOp module, const C
     result.method = method.name.str();
     QuantisedBuilder builder(module, checkpoint, **settings, result, diags);
     builder.builder.setInsertionPointToEnd(module.getBody());
-    if (failed(method.declare(builder)))
+    if (failed(method.declare(builder)) || failed(allScaled(checkpoint, result, diags)))
       return failure();
     return result;
   }
@@ -112,6 +127,8 @@ LogicalResult QuantisedBuilder::forEach(StringRef suffix,
 LogicalResult QuantisedBuilder::derive(const Twine &name, std::vector<int64_t> shape, llvm::function_ref<Value()> build) {
   DerivedTensor derived;
   derived.name = name.str();
+  if (!names.insert(derived.name).second)
+    return diags.error(name, "is stored in two ways (" + result.method + ")", "restore the checkpoint");
   derived.param = derived.name + kDerivedSuffix.str();
   derived.shape = shape;
   loc = NameLoc::get(builder.getStringAttr(derived.name));

@@ -10,6 +10,7 @@
 #include "weights/Checkpoint.h"
 
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <optional>
 #include <string>
@@ -57,6 +58,9 @@ public:
   const CheckpointTensor *need(const llvm::Twine &name, llvm::StringRef of);
   /// Reports a part whose shape or type does not fit.
   LogicalResult misfit(const CheckpointTensor &tensor, const llvm::Twine &expected);
+  static bool isOneFloat(const CheckpointTensor &tensor) {
+    return isFloat(tensor.type) && (tensor.shape.empty() || tensor.shape == std::vector<int64_t>{1});
+  }
   void ignore(const llvm::Twine &name, llvm::StringRef reason);
 
   /// Calls visit(base, tensor) for each tensor whose name is base + suffix, in the order of the checkpoint.
@@ -98,6 +102,7 @@ private:
 
   mlir::Location loc = builder.getUnknownLoc();
   std::vector<std::string> *sources = nullptr;
+  llvm::StringSet<> names; ///< of what was derived
 };
 
 /// One way of storing: the `quant_method` that names it.
