@@ -102,8 +102,19 @@ LogicalResult chooseCache(const Options &options, const Model &model, MigrationP
   return success();
 }
 
+/// What the weights need as they ship. A quantised source ships what its params make of its tensors, which is larger.
 uint64_t bytesOf(const Model &model, const Scheme &scheme) {
   uint64_t total = 0;
+  ModuleOp module = *model.imported.module;
+  auto isShipped = [](fr::ParamOp param) { return SymbolTable::getSymbolVisibility(param) != SymbolTable::Visibility::Private; };
+  if (!llvm::all_of(module.getOps<fr::ParamOp>(), [&](fr::ParamOp p) { return isShipped(p) && p.getIdentity(); })) {
+    for (fr::ParamOp param : module.getOps<fr::ParamOp>())
+      if (isShipped(param)) {
+        auto type = cast<RankedTensorType>(param.getType());
+        total += static_cast<uint64_t>(type.getNumElements()) * byteWidth(scheme.storedAs(*dtypeOf(type.getElementType())));
+      }
+    return total;
+  }
   for (const CheckpointTensor &tensor : model.checkpoint->tensors) {
     uint64_t elements = 1;
     for (int64_t d : tensor.shape)
