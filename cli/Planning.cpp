@@ -135,6 +135,7 @@ bool takes(const MigrationPlan &plan, DType type) {
   return !plan.exporter->checkpoint || plan.chip->supports(numberFormatOf(type)) != Support::None;
 }
 
+/// As a first answer; lower() counts what ships.
 uint64_t bytesOf(const Model &model, const Scheme &scheme) {
   uint64_t total = 0;
   for (const CheckpointTensor &tensor : model.checkpoint->tensors) {

@@ -170,6 +170,7 @@ LogicalResult flagrelease::planScheme(const Options &options, const Model &model
   quantize.bits = numbers.bits, quantize.symmetric = numbers.symmetric;
   quantize.rows = numbers.rows, quantize.columns = numbers.columns;
   quantize.scale = dtypeName(numbers.scale).lower();
+  quantize.packed = scheme.activationBits == 0;
   quantize.skip = scheme.skip;
   quantize.fallback = options.allowTypeFallback;
   if (!plan.exporter->checkpoint) {

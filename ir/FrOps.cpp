@@ -571,6 +571,8 @@ FailureOr<DimExprs> blockDims(Type x, ArrayRef<int64_t> blocks, std::optional<Lo
   if (dims.size() != blocks.size())
     return fail(loc, "blocks of rank " + Twine(blocks.size()) + " for a tensor of rank " + Twine(dims.size()));
   for (auto [dim, block] : llvm::zip_equal(dims, blocks)) {
+    if (block == 1)
+      continue; // one for each: the size may have a name
     if (!dim.isStatic() || block < 1)
       return fail(loc, "blocks of size " + Twine(block) + " along a size " + dim.str());
     dim = DimExpr(dim.value() / block + (dim.value() % block != 0));

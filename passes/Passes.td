@@ -76,6 +76,7 @@ def QuantizeWeights : Fr_Pass<"fr-quantize-weights"> {
   }];
   let options = [Option<"kind", "kind", "std::string", /*default=*/"\"int\"", "int, fp8 or blocks">,
                  Option<"bits", "bits", "int64_t", /*default=*/"8", "width of integers">,
+                 Option<"packed", "packed", "bool", /*default=*/"true", "integers of 8 bits are packed into words too: compressed-tensors has them so where activations stay floats">,
                  Option<"symmetric", "symmetric", "bool", /*default=*/"true", "zero is stored as zero">,
                  Option<"rows", "rows", "int64_t", /*default=*/"1", "rows that share a scale">,
                  Option<"columns", "columns", "int64_t", /*default=*/"0", "columns that share a scale">,

@@ -22,7 +22,7 @@ void flagrelease::buildPipeline(OpPassManager &manager, const PipelineOptions &o
     QuantizeWeightsOptions pass;
     pass.kind = q.kind, pass.scale = q.scale, pass.layout = q.layout;
     pass.bits = q.bits, pass.rows = q.rows, pass.columns = q.columns;
-    pass.symmetric = q.symmetric, pass.fallback = q.fallback;
+    pass.symmetric = q.symmetric, pass.packed = q.packed, pass.fallback = q.fallback;
     pass.skip = q.skip;
     pass.formats = q.formats;
     manager.addPass(createQuantizeWeights(pass));

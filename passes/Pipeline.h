@@ -29,7 +29,7 @@ struct PipelineOptions {
   struct Quantize {
     std::string kind = "int", scale = "f32", layout = "effective";
     int64_t bits = 8, rows = 1, columns = 0;
-    bool symmetric = true, fallback = false;
+    bool symmetric = true, packed = true, fallback = false;
     std::vector<std::string> skip, formats;
   };
   std::optional<Quantize> quantize;

@@ -253,7 +253,7 @@ private:
     Location loc = param.getLoc();
     // The old name goes to the new tensor; the old param lives until its bodies are copied.
     param.setSymName(name + ".source");
-    if (kind == "fp8" || bits == 8) {
+    if (kind == "fp8" || (bits == 8 && !packed)) {
       addParam(param, name, false, [&](OpBuilder &b) { return partsOf(param, b).codes; });
       if (kind == "int" && !symmetric)
         addParam(param, name + "_zero_point", false, [&](OpBuilder &b) { return partsOf(param, b).zero; });

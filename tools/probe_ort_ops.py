@@ -27,12 +27,13 @@ FIRST = 13
 MS = "com.microsoft"
 NAMES = {TP.FLOAT: "fp32", TP.FLOAT16: "fp16", TP.BFLOAT16: "bf16", TP.DOUBLE: "fp64", TP.INT64: "int64", TP.INT32: "int32",
          TP.INT16: "int16", TP.INT8: "int8", TP.UINT64: "uint64", TP.UINT32: "uint32", TP.UINT16: "uint16", TP.UINT8: "uint8",
-         TP.BOOL: "bool", TP.STRING: "string"}
+         TP.INT4: "int4", TP.UINT4: "uint4", TP.BOOL: "bool", TP.STRING: "string"}
 # The operand whose type decides, where it is not the first (as in ort_cpu.corrections.yaml).
 OPERAND = {"Where": 1}
 FLOATS = (TP.FLOAT, TP.FLOAT16, TP.BFLOAT16)
 DATA = FLOATS + (TP.INT64, TP.BOOL)
 NUMBERS = FLOATS + (TP.INT64,)
+SMALL = (TP.INT8, TP.UINT8, TP.INT4, TP.UINT4)
 rng = np.random.default_rng(0)
 
 
@@ -72,7 +73,9 @@ def ints(*values):
 class Probe:
     """One operator: `args` are arrays; those marked by `typed` take the element type under test. `out`: T, int64 or bool."""
 
-    def __init__(self, op, args, attrs=None, typed=(0,), types=FLOATS, out="T", domain="", first=FIRST, positive=False, outputs=1):
+    def __init__(self, op, args, attrs=None, typed=(0,), types=FLOATS, out="T", domain="", first=FIRST, positive=False, outputs=1, want=None):
+        """`want`: what an operator outside the standard should give, from the inputs by name ("i0", "i1", ...)."""
+        self.want = want
         self.op, self.args, self.attrs, self.typed, self.types = op, args, attrs or {}, typed, types
         self.out, self.domain, self.first, self.positive, self.outputs = out, domain, first, positive, outputs
 
@@ -88,6 +91,11 @@ class Probe:
                 infos.append(helper.make_tensor_value_info(f"i{i}", TP.FLOAT, value.shape))
                 nodes.append(helper.make_node("Cast", [f"i{i}"], [f"c{i}"], to=dtype))
                 names.append(f"c{i}")
+            elif i in self.typed and dtype in SMALL:
+                value = (np.abs(value * 3).astype(np.int64) % 8).astype(np.uint8)  # what every small type holds
+                infos.append(helper.make_tensor_value_info(f"i{i}", TP.UINT8, value.shape))
+                nodes.append(helper.make_node("Cast", [f"i{i}"], [f"c{i}"], to=dtype))
+                names.append(f"c{i}")
             else:
                 if i in self.typed:
                     value = (np.abs(value * 3).astype(np.int64) + 1) if dtype == TP.INT64 else value > 0
@@ -100,7 +108,7 @@ class Probe:
         nodes.append(helper.make_node(self.op, names, outs, domain=self.domain, **attrs))
         if back:
             nodes.append(helper.make_node("Cast", ["y"], ["r"], to=TP.FLOAT))
-        kind = {"T": TP.FLOAT if back else dtype, "int64": TP.INT64, "bool": TP.BOOL, "float": TP.FLOAT}[self.out]
+        kind = {"T": TP.FLOAT if back else dtype, "int64": TP.INT64, "int32": TP.INT32, "bool": TP.BOOL, "float": TP.FLOAT}[self.out]
         result = helper.make_tensor_value_info("r" if back else "y", kind, None)
         imports = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(self.domain, 1)] if self.domain else [])
         return helper.make_model(helper.make_graph(nodes, "g", infos, [result]), opset_imports=imports, ir_version=10), feeds
@@ -112,6 +120,9 @@ class Probe:
             got = session(model).run(None, feeds)[0]
         except Exception as error:  # every engine error is an answer here
             return "refused", short(error)
+        loose = {TP.FLOAT: 2e-5, TP.FLOAT16: 1e-2, TP.BFLOAT16: 8e-2}.get(dtype, 2e-5 if self.out == "float" else 0)
+        if self.want:
+            return ("compared", "") if close(got, self.want(feeds), loose) else ("refused", "the numbers differ from the formula")
         if self.domain:
             return "ran", ""
         reference, feeds = self.model(opset, TP.FLOAT if dtype in FLOATS else dtype)
@@ -122,8 +133,21 @@ class Probe:
             want = ReferenceEvaluator(reference).run(None, feeds)[0]
         except Exception:
             return "ran", ""
-        loose = {TP.FLOAT: 2e-5, TP.FLOAT16: 1e-2, TP.BFLOAT16: 8e-2}.get(dtype, 0)
         return ("compared", "") if close(got, want, loose) else ("refused", "the numbers differ from the reference")
+
+
+def numbers_of(packed, bits, count):
+    """uint8 [.., n] -> the unsigned integers in it, from the lowest bits on: [.., count]."""
+    parts = np.stack([(packed >> shift) & ((1 << bits) - 1) for shift in range(0, 8, bits)], -1)
+    return parts.reshape(*packed.shape[:-1], -1)[..., :count].astype(np.float64)
+
+
+def blocked_product(feeds, bits):
+    """MatMulNBits by its description (docs/ContribOperators.md): A times the transposed weight (q - zero) * scale."""
+    blocks, size = feeds["i1"].shape[1], feeds["i1"].shape[2] * 8 // bits
+    zeros = numbers_of(feeds["i3"], bits, blocks) if "i3" in feeds else np.full(feeds["i2"].shape, 1 << (bits - 1))
+    weight = (numbers_of(feeds["i1"], bits, size) - zeros[..., None]) * feeds["i2"][..., None]
+    return feeds["i0"].astype(np.float64) @ weight.reshape(len(weight), -1).T
 
 
 def probes():
@@ -187,6 +211,20 @@ def probes():
     yield Probe("Clip", [one, np.array(-0.5, np.float32), np.array(0.5, np.float32)], typed=(0, 1, 2))
     yield Probe("IsNaN", [one], out="bool")
     yield Probe("Cast", [one], {"to": TP.FLOAT}, types=DATA, out="float")
+    for block in (0, 4):
+        scales = np.abs(x(4, 2) if block else x(4)) + np.float32(0.1)
+        yield Probe("DequantizeLinear", [x(4, 8), scales, x(*scales.shape)], {"axis": 1, "block_size": block} if block else {"axis": 0},
+                    typed=(0, 2), types=SMALL if block else SMALL[:2], out="float", first=21 if block else FIRST)
+    yield Probe("MatMulInteger", [x(2, 3, 8), x(8, 4)], typed=(0, 1), types=SMALL[:2], out="int32")
+    yield Probe("BitShift", [x(2, 8), x(1)], {"direction": "RIGHT"}, typed=(0, 1), types=(TP.UINT8,))
+    yield Probe("BitwiseAnd", [x(2, 8), x(1)], typed=(0, 1), types=(TP.UINT8,), first=18)
+    for op in ("Gather", "Concat", "Expand", "Reshape", "Transpose", "Slice", "Unsqueeze"):
+        args = {"Gather": [one, ints(1, 0)], "Concat": [one, two], "Expand": [x(1, 3, 1), ints(2, 3, 8)], "Reshape": [one, ints(6, 8)],
+                "Transpose": [one], "Slice": [one, ints(1), ints(7), ints(2), ints(2)], "Unsqueeze": [one, ints(0)]}[op]
+        attrs = {"Gather": {"axis": 1}, "Concat": {"axis": 1}, "Transpose": {"perm": [0, 2, 1]}}.get(op)
+        yield Probe(op, args, attrs, typed=(0, 1) if op == "Concat" else (0,), types=SMALL[:2])
+    for dtype in SMALL:
+        yield Probe("Cast", [one], {"to": TP.FLOAT}, types=(dtype,), out="float")
     yield Probe("Range", [np.array(n, np.int64) for n in (0, 7, 2)], typed=(), types=(TP.INT64,))
     yield Probe("Constant", [], lambda dtype: {"value": helper.make_tensor("v", dtype, [2], [1, 0])}, types=DATA)
     yield Probe("ConstantOfShape", [ints(2, 3)], typed=(), types=(TP.INT64,), out="float")
@@ -209,8 +247,10 @@ def probes():
                                         np.zeros((1, 2, 0, 16), np.float32), np.array([4], np.int32), np.array(5, np.int32), cos, sin],
                 {"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1}, typed=(0, 1, 2, 3, 4, 7, 8), domain=MS, outputs=3)
     for bits in (4, 8):
-        yield Probe("MatMulNBits", [x(2, 64), rng.integers(0, 255, (32, 2, 32 * bits // 8)).astype(np.uint8), x(64)],
-                    {"K": 64, "N": 32, "bits": bits, "block_size": 32}, typed=(0, 2), domain=MS)
+        for zeros in (None, rng.integers(0, 255, (32, (3 * bits + 7) // 8)).astype(np.uint8)):
+            yield Probe("MatMulNBits", [x(2, 96), rng.integers(0, 255, (32, 3, 32 * bits // 8)).astype(np.uint8), np.abs(x(32, 3)) / 64,
+                                        zeros], {"K": 96, "N": 32, "bits": bits, "block_size": 32}, typed=(0, 2), domain=MS,
+                        want=lambda feeds, bits=bits: blocked_product(feeds, bits))
     yield Probe("MoE", [x(4, 64), x(4, 4), x(4, 64, 64), None, x(4, 64, 64)], {"k": 2, "activation_type": "silu"}, typed=(0, 1, 2, 4), domain=MS)
 
 

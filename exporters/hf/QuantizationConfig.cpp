@@ -77,10 +77,7 @@ json::Value flagrelease::hfQuantizationConfig(const Scheme &scheme, mlir::Module
   json::Object groups;
   groups.set("group_0", group);
   config.set("config_groups", groups);
-  const char *format = fp8                                          ? "float-quantized"
-                       : numbers.bits == 8 && scheme.activationBits ? "int-quantized"
-                       : numbers.bits == 8                          ? "naive-quantized"
-                                                                    : "pack-quantized";
+  const char *format = fp8 ? "float-quantized" : numbers.bits == 8 && scheme.activationBits ? "int-quantized" : "pack-quantized";
   config.set("format", format);
   config.set("global_compression_ratio", null());
   config.set("ignore", keptLayers(scheme, module));

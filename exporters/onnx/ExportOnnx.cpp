@@ -37,6 +37,12 @@ std::string rawBytes(mlir::DenseElementsAttr value) {
   return bytes;
 }
 
+/// Where the bytes of a param lie.
+struct Place {
+  std::string file; ///< relative to the graph
+  uint64_t offset = 0, bytes = 0;
+};
+
 class Printer {
 public:
   Printer(const ExportRequest &request, Diagnostics &diags)
@@ -114,7 +120,9 @@ private:
 
   LogicalResult print(mlir::Operation &op) {
     if (auto use = dyn_cast<fr::UseOp>(op))
-      return printParam(use);
+      return printUse(use);
+    if (auto view = dyn_cast<onnx_ir::ViewOp>(op))
+      return printView(view);
     if (auto constant = dyn_cast<onnx_ir::ConstantOp>(op))
       return printConstant(constant);
     if (auto node = dyn_cast<onnx_ir::NodeOp>(op))
@@ -205,43 +213,69 @@ private:
     return success();
   }
 
-  LogicalResult printParam(fr::UseOp use) {
-    auto [known, isNew] = params.try_emplace(use.getParam(), "");
-    if (!isNew) {
-      valueNames[use.getResult()] = known->second;
+  LogicalResult printUse(fr::UseOp use) {
+    // A param whose bytes are only seen as another type is no tensor of its own type.
+    if (!use->use_empty() && llvm::all_of(use->getUsers(), llvm::IsaPred<onnx_ir::ViewOp>))
       return success();
-    }
-    auto param = symbols.lookup<fr::ParamOp>(use.getParam());
-    auto type = cast<mlir::RankedTensorType>(param.getType());
-    std::optional<DType> stored = dtypeOf(type.getElementType());
-    if (!stored || onnx_ir::elementTypeNumber(type.getElementType()) == 0)
+    return printParam(use, cast<mlir::RankedTensorType>(symbols.lookup<fr::ParamOp>(use.getParam()).getType()), use.getResult());
+  }
+
+  LogicalResult printView(onnx_ir::ViewOp view) {
+    auto type = cast<mlir::RankedTensorType>(view.getType());
+    return printParam(view.getParam().getDefiningOp<fr::UseOp>(), type, view.getResult());
+  }
+
+  /// An initializer of type `type` over the bytes of the param; each type of a param once.
+  LogicalResult printParam(fr::UseOp use, mlir::RankedTensorType type, mlir::Value value) {
+    auto [known, isNew] = params.try_emplace({use.getParam().str(), type.getAsOpaquePointer()}, "");
+    valueNames[value] = known->second;
+    if (!isNew)
+      return success();
+    if (onnx_ir::elementTypeNumber(type.getElementType()) == 0)
       return diags.error(use.getParam(), "ONNX has no element type for it");
+    FailureOr<Place> place = placeOf(use.getParam());
+    if (failed(place))
+      return failure();
     onnx::TensorProto &tensor = *model.mutable_graph()->add_initializer();
     tensor.set_name(names.unique(use.getParam()));
     known->second = tensor.name();
-    valueNames[use.getResult()] = tensor.name();
+    valueNames[value] = tensor.name();
     fillTensor(tensor, type);
-
-    ExportedTensor entry{use.getParam().str(), "", *stored, type.getShape().vec(), 0, 0};
-    entry.bytes = static_cast<uint64_t>(type.getNumElements()) * byteWidth(*stored);
-    if (entry.bytes == 0) { // nothing to point at
+    if (place->bytes == 0) // nothing to point at
       tensor.set_raw_data("");
-      return success();
-    }
+    else
+      pointAt(tensor, *place);
+    return success();
+  }
+
+  /// Where the bytes of a param lie, which is decided when it is first asked.
+  FailureOr<Place> placeOf(StringRef name) {
+    if (auto known = places.find(name); known != places.end())
+      return known->second;
+    auto param = symbols.lookup<fr::ParamOp>(name);
+    auto type = cast<mlir::RankedTensorType>(param.getType());
+    std::optional<DType> stored = dtypeOf(type.getElementType());
+    if (!stored)
+      return diags.error(name, "has an element type that no file stores");
+    ExportedTensor entry{name.str(), "", *stored, type.getShape().vec(), 0, 0};
+    entry.bytes = static_cast<uint64_t>(type.getNumElements()) * byteWidth(*stored);
+    Place &place = places[name];
+    place.bytes = entry.bytes;
+    if (entry.bytes == 0)
+      return place;
     if (fr::GetOp get = param.getIdentity())
       if (const CheckpointTensor *weight = unchanged(get, type)) {
         entry.weight = weight->name;
-        entry.offset = weight->offset;
-        const CheckpointFile &file = request.checkpoint->files[weight->file];
-        pointAt(tensor, file.name, entry);
+        place.offset = entry.offset = weight->offset;
+        place.file = request.checkpoint->files[weight->file].name;
         placed[weight->file].push_back(std::move(entry));
-        return success();
+        return place;
       }
-    entry.offset = dataBytes;
-    pointAt(tensor, dataName(), entry);
+    place.offset = entry.offset = dataBytes;
+    place.file = dataName();
     dataBytes = llvm::alignTo(dataBytes + entry.bytes, kAlignment);
     derived.push_back(std::move(entry));
-    return success();
+    return place;
   }
 
   /// The tensor of the checkpoint that a param is, bit for bit; null if it is a member of a family, stored otherwise, or in a
@@ -255,11 +289,11 @@ private:
     return same ? weight : nullptr;
   }
 
-  void pointAt(onnx::TensorProto &tensor, const std::string &file, const ExportedTensor &entry) {
+  void pointAt(onnx::TensorProto &tensor, const Place &place) {
     tensor.set_data_location(onnx::TensorProto::EXTERNAL);
-    for (auto [key, value] : {std::pair<const char *, std::string>{"location", file},
-                              {"offset", std::to_string(entry.offset)},
-                              {"length", std::to_string(entry.bytes)}}) {
+    for (auto [key, value] : {std::pair<const char *, std::string>{"location", place.file},
+                              {"offset", std::to_string(place.offset)},
+                              {"length", std::to_string(place.bytes)}}) {
       auto &pair = *tensor.add_external_data();
       pair.set_key(key);
       pair.set_value(value);
@@ -304,7 +338,8 @@ private:
   onnx::ModelProto model;
   Names names;
   llvm::DenseMap<mlir::Value, std::string> valueNames;
-  llvm::StringMap<std::string> params; ///< param -> name of its initializer
+  std::map<std::pair<std::string, const void *>, std::string> params; ///< param and type -> name of the initializer
+  llvm::StringMap<Place> places;
   std::map<uint32_t, std::vector<ExportedTensor>> placed;
   std::vector<ExportedTensor> derived;
   uint64_t dataBytes = 0;

@@ -1,5 +1,7 @@
 #include "ir/onnx/Onnx.h"
 
+#include "ir/Fr.h"
+
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 
@@ -76,8 +78,9 @@ StringRef onnx_ir::elementTypeName(Type element) {
 
 int32_t onnx_ir::elementTypeNumber(Type element) {
   static constexpr std::pair<StringLiteral, int32_t> kNumbers[] = {
-      {"f32", 1},  {"ui8", 2},  {"i8", 3},    {"ui16", 4},  {"i16", 5},   {"i32", 6},       {"i64", 7},     {"i1", 9},
-      {"f16", 10}, {"f64", 11}, {"ui32", 12}, {"ui64", 13}, {"bf16", 16}, {"f8e4m3fn", 17}, {"f8e5m2", 19}, {"f8e8m0", 24}};
+      {"f32", 1},   {"ui8", 2},       {"i8", 3},      {"ui16", 4}, {"i16", 5},   {"i32", 6},
+      {"i64", 7},   {"i1", 9},        {"f16", 10},    {"f64", 11}, {"ui32", 12}, {"ui64", 13},
+      {"bf16", 16}, {"f8e4m3fn", 17}, {"f8e5m2", 19}, {"ui4", 21}, {"i4", 22},   {"f8e8m0", 24}};
   StringRef name = elementTypeName(element);
   for (auto [known, number] : kNumbers)
     if (name == known)
@@ -144,5 +147,19 @@ LogicalResult ConstantOp::inferReturnTypes(MLIRContext *, std::optional<Location
                                            SmallVectorImpl<Type> &results) {
   ConstantOp::Adaptor op(operands, attributes, properties, regions);
   results.push_back(op.getValue().getType());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// onnx.view
+//===----------------------------------------------------------------------===//
+
+LogicalResult ViewOp::verify() {
+  auto bitsOf = [](RankedTensorType type) { return type.getNumElements() * type.getElementTypeBitWidth(); };
+  auto from = cast<RankedTensorType>(getParam().getType()), to = cast<RankedTensorType>(getType());
+  if (!getParam().getDefiningOp<fr::UseOp>())
+    return emitOpError("is of a param");
+  if (!from.hasStaticShape() || !to.hasStaticShape() || bitsOf(from) != bitsOf(to) || elementTypeNumber(to.getElementType()) == 0)
+    return emitOpError() << to << " is not the bytes of " << from;
   return success();
 }

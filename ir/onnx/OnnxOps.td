@@ -52,6 +52,23 @@ def Onnx_ConstantOp : Onnx_Op<"constant", [Pure, ConstantLike, DeclareOpInterfac
   let hasFolder = 1;
 }
 
+def Onnx_ViewOp : Onnx_Op<"view", [Pure]> {
+  let summary = "the bytes of a param as a tensor of another element type and shape";
+  let description = [{
+    How packed nibbles (ui8 in a checkpoint) become a tensor of 4-bit integers without being written twice: ONNX puts the first
+    of two into the low bits, and counts over the whole tensor, rows of odd length included.
+
+    Example:
+    ```mlir
+    %1 = onnx.view %0 : tensor<8x2x16xui8> -> tensor<8x64xui4>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$param);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$param attr-dict `:` type($param) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Onnx_NoneOp : Onnx_Op<"none", [Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
   let summary = "an optional input that is absent";
   let results = (outs NoneType:$result);

@@ -43,9 +43,11 @@ void Emitter::finish(Operation *op, ValueRange results) {
     mapping[from] = to;
 }
 
-Value Emitter::operator()(Value fr) const {
-  auto it = mapping.find(fr);
-  return it == mapping.end() ? fr : it->second;
+Value Emitter::operator()(Value fr) {
+  if (auto it = mapping.find(fr); it != mapping.end())
+    return it->second;
+  Operation *op = fr.getDefiningOp();
+  return op && isStorage(op) ? lowerStorage(op, *this) : fr;
 }
 
 Value Emitter::error(const Twine &what, Type type) {

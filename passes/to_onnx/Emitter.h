@@ -9,6 +9,8 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <optional>
+
 namespace flagrelease::to_onnx {
 
 using mlir::Type;
@@ -31,8 +33,8 @@ public:
   void begin(mlir::Operation *op);
   /// What `op` became.
   void finish(mlir::Operation *op, ValueRange results);
-  /// The value that stands for a value of the `fr` function.
-  Value operator()(Value fr) const;
+  /// The value that stands for a value of the `fr` function; what says how a weight is stored is made anew (see isStorage).
+  Value operator()(Value fr);
   int64_t opset() const { return target.opset; }
   bool failed() const { return hasFailed; }
   /// Adds a problem and returns a value of the type, so that making goes on to the end of the op; the module is given up then.
@@ -63,6 +65,8 @@ public:
   Value floats(llvm::ArrayRef<double> values, llvm::ArrayRef<int64_t> shape, Type element);
   Value splat(double value, llvm::ArrayRef<int64_t> shape, Type element);
   Value none();
+  /// The bytes of a param as a tensor of another element type and shape.
+  Value view(Value param, llvm::ArrayRef<int64_t> shape, Type element);
   Value sizeScalar(const DimExpr &expr) { return size(expr, true); }  ///< i64 []
   Value sizeVector(const DimExpr &expr) { return size(expr, false); } ///< i64 [1]
   /// i64 [n]; a constant when all are static.
@@ -151,10 +155,33 @@ template <typename Op, Values (*F)(Op, Emitter &)> Lowering lowering(llvm::Strin
   return {name, [](mlir::Operation *op, Emitter &e) { return F(llvm::cast<Op>(op), e); }};
 }
 
+/// Ops that say how numbers are stored: dequantize, unpack, reshapes of small integers. What becomes of them depends on who takes
+/// them (an operator that reads packed weights needs none), so they are lowered at each use; equal nodes become one afterwards.
+bool isStorage(mlir::Operation *op);
+Value lowerStorage(mlir::Operation *op, Emitter &e);
+/// Rows `ids` of a stored table: picked before they are unpacked.
+Value lowerStoredRows(Value table, Value ids, Emitter &e);
+
+/// A weight [N, K] of unsigned integers in blocks of `group` along K, as MatMulNBits takes it.
+struct BlockedWeight {
+  Value words; ///< ui8, N * K * bits / 8 of them: each row's numbers from the lowest bits on
+  Value scale; ///< [N, K / group], any float
+  Value zeros; ///< ui8 [N, ceil(K / group * bits / 8)], packed likewise; null: every zero is 2^(bits - 1)
+  int64_t n, k, bits, group;
+};
+/// Values are those of the `fr` function. Nothing for a weight that is stored otherwise.
+std::optional<BlockedWeight> matchBlockedWeight(Value weight);
+/// x, bias (or null) and the result are those of the graph that is made.
+Value matmulBlocked(Value x, const BlockedWeight &weight, Value bias, Type result, Emitter &e);
+/// Both operands of a linear layer, of the `fr` function, are signed bytes with one scale for each row.
+bool isIntegerProduct(Value x, Value weight);
+Value matmulIntegers(Value x, Value weight, Value bias, Type result, Emitter &e);
+
 // One table per file.
 llvm::ArrayRef<Lowering> elementwiseLowerings();
 llvm::ArrayRef<Lowering> shapeLowerings();
 llvm::ArrayRef<Lowering> layerLowerings();
+llvm::ArrayRef<Lowering> numberLowerings();
 llvm::ArrayRef<Lowering> rotaryLowerings();
 llvm::ArrayRef<Lowering> attentionLowerings();
 

@@ -8,38 +8,52 @@ using namespace flagrelease::to_onnx;
 namespace {
 
 Values lowerEmbedding(fr::EmbeddingOp op, Emitter &e) {
-  Value ids = e(op.getIds()), table = e(op.getTable());
+  Value ids = e(op.getIds());
   Type element = elementOf(op.getType());
+  if (Operation *table = op.getTable().getDefiningOp(); table && isStorage(table))
+    return {e.cast(lowerStoredRows(op.getTable(), ids, e), element)};
+  Value table = e(op.getTable());
   // Rows are picked as they are stored and widened afterwards: the table is never held twice.
   return e.firstOf({{"Gather", [&] { return Values{e.cast(e.gather(table, ids, 0), element)}; }},
                     {"cast first", [&] { return Values{e.gather(e.cast(table, element), ids, 0)}; }}});
 }
 
 /// The weight keeps the layout of the file, [out, in]. Gemm reads it as it lies; ONNX Runtime loads such a model three times as
-/// fast as one where it has to turn every weight, and with less memory (docs/rationale.md).
+/// fast as one where it has to turn every weight, and with less memory (docs/rationale.md). A weight that is stored quantised
+/// goes to an operator that reads it so, where the toolchain has one.
 Values lowerLinear(fr::LinearOp op, Emitter &e) {
-  Value x = e(op.getX());
   Type element = elementOf(op.getType());
-  Value weight = e.cast(e(op.getWeight()), element);
-  Value bias = op.getBias() ? e.cast(e(op.getBias()), element) : Value();
+  // Inside the ways: what a quantised operand becomes is for each of them to say.
+  auto weight = [&] { return e.cast(e(op.getWeight()), element); };
+  auto bias = [&] { return op.getBias() ? e.cast(e(op.getBias()), element) : Value(); };
   auto turned = [&] {
-    Value y = e.matmul(x, e.transpose(weight, {1, 0}));
-    return Values{bias ? e.binary("Add", y, bias) : y};
+    Value x = e(op.getX()), w = weight(), b = bias();
+    Value y = e.matmul(x, e.transpose(w, {1, 0}));
+    return Values{b ? e.binary("Add", y, b) : y};
   };
-  if (rankOf(x.getType()) < 2)
+  if (rankOf(op.getX().getType()) < 2)
     return turned();
-  return e.firstOf({{"Gemm",
-                     [&] {
-                       DimExprs dims = dimsOf(x.getType());
-                       Value rows = e.reshape(x, {flatDim(ArrayRef(dims).drop_back()), dims.back()});
-                       Values inputs{rows, weight};
-                       if (bias)
-                         inputs.push_back(bias);
-                       DimExprs out{dimsOf(rows.getType())[0], dimsOf(weight.getType())[0]};
-                       Value y = e.node("Gemm", inputs, tensorType(out, element), {e.i64("transB", 1)});
-                       return Values{e.reshape(y, dimsOf(op.getType()))};
-                     }},
-                    {"MatMul", turned}});
+  auto integers = [&] { return Values{matmulIntegers(op.getX(), op.getWeight(), bias(), op.getType(), e)}; };
+  std::optional<BlockedWeight> blocks = matchBlockedWeight(op.getWeight());
+  auto blocked = [&] { return Values{matmulBlocked(e(op.getX()), *blocks, bias(), op.getType(), e)}; };
+  auto gemm = [&] {
+    Value x = e(op.getX()), w = weight(), b = bias();
+    DimExprs dims = dimsOf(x.getType());
+    Values inputs{e.reshape(x, {flatDim(ArrayRef(dims).drop_back()), dims.back()}), w};
+    if (b)
+      inputs.push_back(b);
+    DimExprs out{dimsOf(inputs[0].getType())[0], dimsOf(w.getType())[0]};
+    Value y = e.node("Gemm", inputs, tensorType(out, element), {e.i64("transB", 1)});
+    return Values{e.reshape(y, dimsOf(op.getType()))};
+  };
+  SmallVector<Way> ways;
+  if (isIntegerProduct(op.getX(), op.getWeight()))
+    ways.push_back({"MatMulInteger", integers});
+  if (blocks)
+    ways.push_back({"MatMulNBits", blocked});
+  ways.push_back({"Gemm", gemm});
+  ways.push_back({"MatMul", turned});
+  return e.firstOf(ways);
 }
 
 Values lowerMatmul(fr::MatmulOp op, Emitter &e) {

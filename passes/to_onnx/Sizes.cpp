@@ -23,6 +23,12 @@ Value Emitter::none() {
   return op;
 }
 
+Value Emitter::view(Value param, ArrayRef<int64_t> shape, Type element) {
+  auto op = builder.create<onnx_ir::ViewOp>(loc, RankedTensorType::get(shape, element), param);
+  made.push_back(op);
+  return op;
+}
+
 Value Emitter::ints(ArrayRef<int64_t> values) {
   return constant(
       DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(values.size())}, builder.getI64Type()), values));

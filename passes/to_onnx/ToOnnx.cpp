@@ -22,7 +22,7 @@ using Table = llvm::StringMap<const Lowering *>;
 Table allLowerings() {
   Table table;
   for (ArrayRef<Lowering> rows :
-       {elementwiseLowerings(), shapeLowerings(), layerLowerings(), rotaryLowerings(), attentionLowerings()})
+       {elementwiseLowerings(), shapeLowerings(), layerLowerings(), numberLowerings(), rotaryLowerings(), attentionLowerings()})
     for (const Lowering &row : rows)
       table[row.op] = &row;
   return table;
@@ -66,7 +66,7 @@ private:
     module.walk([&](func::FuncOp function) {
       for (Operation &op : function.getOps()) {
         StringRef name = op.getName().getStringRef();
-        if (!isa<fr::UseOp, fr::TapOp, func::ReturnOp>(op) && !table.contains(name))
+        if (!isa<fr::UseOp, fr::TapOp, func::ReturnOp>(op) && !isStorage(&op) && !table.contains(name))
           refused.insert(name.str());
       }
     });
@@ -82,17 +82,23 @@ private:
     for (Operation &op : llvm::make_early_inc_range(function.getOps())) {
       if (isa<fr::UseOp>(op))
         continue;
+      emitter.begin(&op);
       if (auto ret = dyn_cast<func::ReturnOp>(op)) {
         for (OpOperand &operand : ret->getOpOperands())
           operand.set(emitter(operand.get()));
+        if (emitter.failed())
+          return failure();
+        count(op, emitter);
         continue;
       }
       old.push_back(&op);
+      if (isStorage(&op))
+        continue; // made where it is used
       if (auto tap = dyn_cast<fr::TapOp>(op)) {
         emitter.finish(tap, {emitter(tap.getValue())});
+        count(op, emitter);
         continue;
       }
-      emitter.begin(&op);
       Values results = table.lookup(op.getName().getStringRef())->lower(&op, emitter);
       if (emitter.failed())
         return failure();

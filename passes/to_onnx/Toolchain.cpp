@@ -4,12 +4,21 @@
 
 using namespace flagrelease;
 
+static std::optional<NumberFormat> formatOf(mlir::Type type) {
+  if (type && type.isUnsignedInteger(4))
+    return NumberFormat::UInt4; // no checkpoint stores nibbles as an element type
+  if (type && type.isSignlessInteger(4))
+    return NumberFormat::Int4;
+  std::optional<DType> dtype = type ? dtypeOf(type) : std::nullopt;
+  return dtype ? std::optional(numberFormatOf(*dtype)) : std::nullopt;
+}
+
 /// The table speaks of operands by position, so every position needs a format: an absent one gets that of the first.
 static llvm::SmallVector<NumberFormat> formatsOf(llvm::ArrayRef<mlir::Type> types) {
   llvm::SmallVector<NumberFormat> formats;
   for (mlir::Type type : types) {
-    std::optional<DType> dtype = type ? dtypeOf(type) : std::nullopt;
-    formats.push_back(dtype ? numberFormatOf(*dtype) : formats.empty() ? NumberFormat::FP32 : formats.front());
+    std::optional<NumberFormat> format = formatOf(type);
+    formats.push_back(format ? *format : formats.empty() ? NumberFormat::FP32 : formats.front());
   }
   return formats;
 }

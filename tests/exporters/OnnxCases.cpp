@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -104,6 +105,10 @@ void append(std::string &out, double value, DType type) {
     return put(f64ToF16(value));
   case DType::BF16:
     return put(f64ToBf16(value));
+  case DType::I8:
+    return put(static_cast<int8_t>(value));
+  case DType::U8:
+    return put(static_cast<uint8_t>(value));
   default:
     return put(value);
   }
@@ -118,8 +123,15 @@ TestWeights::TestWeights(mlir::ModuleOp module) : file("some head") {
   module.walk([&](fr::WeightOp weight) {
     auto type = mlir::cast<mlir::RankedTensorType>(weight.getType());
     CheckpointTensor tensor{weight.getSymName().str(), *dtypeOf(type.getElementType()), type.getShape().vec(), 0, file.size(), 0};
+    auto number = [&]() -> double {
+      if (tensor.type == DType::U8)
+        return static_cast<double>(random() % 256);
+      if (tensor.type == DType::I8)
+        return static_cast<double>(random() % 256) - 128;
+      return weight.getSymName().contains("scale") ? 0.01 + 0.05 * std::abs(normal(random)) : normal(random);
+    };
     for (int64_t i = 0; i < type.getNumElements(); ++i)
-      append(file, normal(random), tensor.type);
+      append(file, number(), tensor.type);
     tensor.bytes = file.size() - tensor.offset;
     file += "gap"; // offsets are aligned to nothing
     source.tensors.push_back(tensor);

@@ -116,7 +116,7 @@ TEST_CASE("every op gives the reference's numbers on ONNX Runtime", "[numbers]")
   Diagnostics diags;
   FailureOr<std::unique_ptr<Device>> device = openDevice("ort:cpu", testConfig(), diags);
   REQUIRE(succeeded(device));
-  for (const char *stem : {"elementwise", "shape", "gather", "layers", "rotary", "attention", "static"}) {
+  for (const char *stem : {"elementwise", "shape", "gather", "layers", "rotary", "attention", "static", "quant"}) {
     std::string text = textOfFile(std::string(FLAGRELEASE_SOURCE_DIR) + "/tests/exporters/Inputs/" + stem + ".mlir");
     std::vector<Variant> variants = variantsOf(text);
     REQUIRE(!variants.empty());
