@@ -129,10 +129,26 @@ ReportOperators operatorsOf(const MigrationPlan &plan) {
 }
 } // namespace
 
+/// What the engine multiplies in: fp32, or what most bytes of the matrices are stored in where its arithmetic follows them.
+static NumberFormat computeOf(const Model &model, const MigrationPlan &plan) {
+  if (!plan.toolchain->arithmeticOfWeights || plan.scheme->weights)
+    return NumberFormat::FP32; // of small integers the gate speaks by scheme
+  std::map<DType, uint64_t> bytes;
+  for (const CheckpointTensor &tensor : model.checkpoint->tensors)
+    if (tensor.shape.size() > 1)
+      bytes[plan.scheme->storedAs(tensor.type)] += tensor.bytes;
+  DType most = DType::F32;
+  for (const auto &[type, size] : bytes)
+    if (size > bytes[most])
+      most = type;
+  return most == DType::F16 ? NumberFormat::FP16 : most == DType::BF16 ? NumberFormat::BF16 : NumberFormat::FP32;
+}
+
 NumbersRequest flagrelease::numbersRequest(const Model &model, const MigrationPlan &plan, Oracle &reference, Device &device,
                                            const Gate &gate, std::string shipped, std::string taps) {
   NumbersRequest request{reference, device, std::move(shipped), std::move(taps), tapOrderOf(model), gate};
   request.scheme = plan.rounds ? plan.scheme->name : "source";
+  request.compute = computeOf(model, plan);
   request.task = model.imported.task;
   request.vocabulary = model.vocabulary();
   request.maxLength = model.maxLength();

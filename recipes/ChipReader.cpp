@@ -248,6 +248,8 @@ private:
     one.linksAllowed = fields.choice("links", kLinks).value_or(true);
     one.compute = fields.formats("compute");
     one.stores = fields.formats("stores");
+    static constexpr std::pair<llvm::StringLiteral, bool> kArithmetic[] = {{"weights", true}, {"activations", false}};
+    one.arithmeticOfWeights = fields.choice("arithmetic", kArithmetic).value_or(false);
     one.loads = fields.texts("loads");
     one.artefact = fields.text("artefact").value_or("");
     one.visibleEnv = fields.text("visible_env").value_or("");

@@ -78,6 +78,7 @@ struct Toolchain {
   bool linksAllowed = true;               ///< external data may lie in a file with more than one hard link
   std::vector<NumberFormat> compute;      ///< what the graph may compute in, the preferred one first; empty: not known
   std::vector<NumberFormat> stores;       ///< what weights may be stored in (a Cast follows); empty: not known
+  bool arithmeticOfWeights = false;       ///< products are computed in the type of the weights: activations are rounded to it
   std::vector<std::string> loads;         ///< quantised checkpoint layouts that the engine loads
   std::vector<std::string> architectures; ///< `architectures` of config.json that the engine is known to load; others may work
   ServeCommand serve;

@@ -104,25 +104,7 @@ public:
       castElements(source->type, scratch.data(), type, out.data(), count, nullptr, CpuLevel::Plain);
       return success();
     }
-    const int64_t row = first / granule(), rows = count / granule();
-    if (type == DType::F64)
-      return evaluator.readRows(param, row, rows, reinterpret_cast<double *>(out.data()), diags);
-    if (canCast(DType::F32, type)) {
-      scratch.resize(static_cast<size_t>(count) * sizeof(float));
-      if (failed(evaluator.readRows(param, row, rows, reinterpret_cast<float *>(scratch.data()), diags)))
-        return failure();
-      castElements(DType::F32, scratch.data(), type, out.data(), count, nullptr, CpuLevel::Plain);
-      return success();
-    }
-    if (isFloat(type))
-      return diags.error(param.getSymName(), "cannot derive " + dtypeName(type) + " again", "keep this tensor as it is stored",
-                         Cause::Answer);
-    std::vector<int64_t> values(static_cast<size_t>(count));
-    if (failed(evaluator.readIntegers(param, row, rows, values.data(), diags)))
-      return failure();
-    for (int64_t i = 0; i < count; ++i)
-      std::memcpy(out.data() + i * byteWidth(type), &values[i], byteWidth(type));
-    return success();
+    return evaluator.readBytes(param, first * byteWidth(type), out, nullptr, diags);
   }
 
 private:
@@ -156,7 +138,7 @@ public:
     // Found by number of tensor, so that the report does not depend on threads.
     const std::vector<ManifestTensor> &tensors = request.manifest.tensors;
     found.resize(tensors.size());
-    ParamEvaluator evaluator(request.checkpoint, sources);
+    ParamEvaluator evaluator(request.checkpoint, sources, CpuLevel::Plain);
     LogicalResult done = parallelFor(
         std::max(1u, request.work.jobs), tensors.size(),
         [&](size_t i, Diagnostics &own) { return compare(tensors[i], found[i], evaluator, own); }, diags);
