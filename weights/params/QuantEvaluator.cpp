@@ -430,15 +430,23 @@ struct ByteEvaluator {
       std::vector<uint32_t> row(inner);
       for (int64_t o = 0; o < outer; ++o)
         for (int64_t w = 0; w < words; ++w) {
-          std::fill(row.begin(), row.end(), 0);
           const int64_t first = w * group, end = std::min(count, first + group);
+          std::byte *to = out + (o * words + w) * inner * width;
+          if (inner == 1) {
+            const uint8_t *from = codes.data() + o * count + first;
+            uint32_t value = 0;
+            for (int64_t i = 0; i < end - first; ++i)
+              value |= (from[i] & mask) << shifts[i];
+            std::memcpy(to, &value, width);
+            continue;
+          }
+          std::fill(row.begin(), row.end(), 0);
           for (int64_t i = first; i < end; ++i) {
             const uint8_t *from = codes.data() + (o * count + i) * inner;
             const unsigned shift = shifts[i - first];
             for (int64_t j = 0; j < inner; ++j)
               row[j] |= (from[j] & mask) << shift;
           }
-          std::byte *to = out + (o * words + w) * inner * width;
           if (width == 4)
             std::memcpy(to, row.data(), inner * 4);
           else
