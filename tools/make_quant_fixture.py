@@ -219,10 +219,15 @@ class BitsAndBytes(Layout):
 
     def weight(self, parts, n, k):
         import bitsandbytes.functional as bnb
+        from bitsandbytes.backends.default.ops import _dequantize_4bit_compute
         parts = {name.removeprefix("weight").removeprefix("."): value for name, value in parts.items()}
         state = bnb.QuantState.from_dict({name: value for name, value in parts.items() if name}, device=torch.device("cpu"))
-        state.dtype = torch.float32
-        return bnb.dequantize_4bit(parts[""], state).reshape(n, k)
+        absmax = state.absmax
+        if state.nested:
+            absmax = bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        # Its generic code: the one for x86 is wrong in 0.50.2 where blocks cross rows (quantised there and back, numbers are off by
+        # more than a step).
+        return _dequantize_4bit_compute(parts[""].reshape(-1), absmax, state.code, state.blocksize, (n, k), torch.float32)
 
 
 LAYOUTS = {"gptq": Gptq, "compressed-tensors": CompressedTensors, "fp4": PackedFp4, "fp8": Fp8, "bitsandbytes": BitsAndBytes}

@@ -137,6 +137,18 @@ template <typename T> LogicalResult Evaluator<T>::unpack(fr::UnpackOp op, const 
     return failure();
   auto [outer, inner] = outerInner(box.size, axis);
   const int64_t wordCount = words.size[axis], skip = begin - begin / group * group;
+  if (word % bits == 0) { // no integer lies across words
+    const uint64_t mask = (1u << bits) - 1;
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t i = 0; i < size; ++i) {
+        const int64_t *from = values.data() + (o * wordCount + (skip + i) / group) * inner;
+        const auto shift = static_cast<unsigned>(packedBit((skip + i) % group, bits, op.getOrder(), word));
+        T *to = out + (o * size + i) * inner;
+        for (int64_t j = 0; j < inner; ++j)
+          to[j] = static_cast<T>(static_cast<int32_t>(static_cast<uint64_t>(from[j]) >> shift & mask));
+      }
+    return success();
+  }
   std::vector<int64_t> stream(wordCount + 1, 0);
   for (int64_t o = 0; o < outer; ++o)
     for (int64_t j = 0; j < inner; ++j) {
@@ -410,6 +422,38 @@ struct ByteEvaluator {
       return success();
     }
     const unsigned width = word / 8;
+    if (word % bits == 0) { // no integer lies across words: row by row of them
+      std::vector<unsigned> shifts;
+      for (int64_t i = 0; i < group; ++i)
+        shifts.push_back(static_cast<unsigned>(packedBit(i, bits, op.getOrder(), word)));
+      const uint32_t mask = (1u << bits) - 1;
+      std::vector<uint32_t> row(inner);
+      for (int64_t o = 0; o < outer; ++o)
+        for (int64_t w = 0; w < words; ++w) {
+          const int64_t first = w * group, end = std::min(count, first + group);
+          std::byte *to = out + (o * words + w) * inner * width;
+          if (inner == 1) {
+            const uint8_t *from = codes.data() + o * count + first;
+            uint32_t value = 0;
+            for (int64_t i = 0; i < end - first; ++i)
+              value |= (from[i] & mask) << shifts[i];
+            std::memcpy(to, &value, width);
+            continue;
+          }
+          std::fill(row.begin(), row.end(), 0);
+          for (int64_t i = first; i < end; ++i) {
+            const uint8_t *from = codes.data() + (o * count + i) * inner;
+            const unsigned shift = shifts[i - first];
+            for (int64_t j = 0; j < inner; ++j)
+              row[j] |= (from[j] & mask) << shift;
+          }
+          if (width == 4)
+            std::memcpy(to, row.data(), inner * 4);
+          else
+            std::transform(row.begin(), row.end(), to, [](uint32_t word) { return static_cast<std::byte>(word); });
+        }
+      return success();
+    }
     std::vector<uint64_t> stream((endGroup - firstGroup) * groupWords + 1);
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t j = 0; j < inner; ++j) {
