@@ -21,11 +21,17 @@ Location Emitter::locationOf(Operation *op) const {
         found = part;
   if (isa<NameLoc>(found))
     return found;
-  for (Value operand : op->getOperands())
+  for (Value operand : op->getOperands()) {
+    while (Operation *stored = operand.getDefiningOp()) {
+      if (!isStorage(stored))
+        break;
+      operand = stored->getOperand(0);
+    }
     if (auto use = operand.getDefiningOp<fr::UseOp>()) {
       StringRef param = use.getParam();
       return NameLoc::get(StringAttr::get(op->getContext(), param.rsplit('.').first), found);
     }
+  }
   return NameLoc::get(StringAttr::get(op->getContext(), op->getName().stripDialect()), found);
 }
 

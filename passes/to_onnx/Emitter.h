@@ -162,6 +162,9 @@ Value lowerStorage(mlir::Operation *op, Emitter &e);
 /// Rows `ids` of a stored table: picked before they are unpacked.
 Value lowerStoredRows(Value table, Value ids, Emitter &e);
 
+/// What quantize stores, still in f32.
+Value quantisedNumbers(fr::QuantizeOp op, Emitter &e);
+
 /// A weight [N, K] of unsigned integers in blocks of `group` along K, as MatMulNBits takes it.
 struct BlockedWeight {
   Value words; ///< ui8, N * K * bits / 8 of them: each row's numbers from the lowest bits on
@@ -173,7 +176,7 @@ struct BlockedWeight {
 std::optional<BlockedWeight> matchBlockedWeight(Value weight);
 /// x, bias (or null) and the result are those of the graph that is made.
 Value matmulBlocked(Value x, const BlockedWeight &weight, Value bias, Type result, Emitter &e);
-/// Both operands of a linear layer, of the `fr` function, are signed bytes with one scale for each row.
+/// Both operands of a linear layer, of the `fr` function, are bytes around a middle, with one scale for each row.
 bool isIntegerProduct(Value x, Value weight);
 Value matmulIntegers(Value x, Value weight, Value bias, Type result, Emitter &e);
 

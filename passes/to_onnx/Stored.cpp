@@ -29,15 +29,39 @@ std::optional<Packed> packedRows(Value x) {
 
 int64_t elementsOf(Value x) { return cast<RankedTensorType>(x.getType()).getNumElements(); }
 
-/// Bytes with one scale for each row of the last axis; null otherwise. What w8a8 and w8a16 store, and tokens that were quantised.
-fr::DequantizeOp signedRows(Value x) {
+/// Signed bytes, or unsigned ones around 128, with one scale for each row of the last axis; null otherwise. What w8a8 and w8a16
+/// store, and tokens that were quantised.
+fr::DequantizeOp byteRows(Value x) {
   auto op = x.getDefiningOp<fr::DequantizeOp>();
-  if (!op || op.getZero() || op.getOffset() != 0 || !elementOf(op.getX().getType()).isSignlessInteger(8))
+  if (!op || op.getZero())
+    return {};
+  Type element = elementOf(op.getX().getType());
+  if (!(element.isSignlessInteger(8) && op.getOffset() == 0) && !(element.isUnsignedInteger(8) && op.getOffset() == 128))
     return {};
   DimExprs dims = dimsOf(op.getType());
   const bool rows = !dims.empty() && dims.back().isStatic() && dims.back().value() <= op.getBlocks().back() &&
                     llvm::all_of(op.getBlocks().drop_back(), [](int64_t block) { return block == 1; });
   return rows ? op : fr::DequantizeOp();
+}
+
+/// Bytes of the `fr` function as unsigned ones around 128.
+Value around128(Value bytes, Emitter &e) {
+  const Type f32 = e.builder.getF32Type(), ui8 = e.builder.getIntegerType(8, /*isSigned=*/false);
+  auto added = [&](Value x) { return e.cast(e.binary("Add", e.cast(x, f32), e.scalar(128, f32)), ui8); };
+  if (elementOf(bytes.getType()).isUnsignedInteger(8))
+    return e(bytes);
+  if (auto quantize = bytes.getDefiningOp<fr::QuantizeOp>())
+    return added(quantisedNumbers(quantize, e));
+  if (!bytes.getDefiningOp<fr::UseOp>())
+    return added(e(bytes));
+  // In two's complement the highest bit alone differs.
+  return e.partFirstOf({{"BitwiseXor",
+                         [&] {
+                           Value seen = e.view(e(bytes), cast<RankedTensorType>(bytes.getType()).getShape(), ui8);
+                           Value high = e.constant(DenseElementsAttr::get(RankedTensorType::get({}, ui8), uint8_t(0x80)));
+                           return Values{e.binary("BitwiseXor", seen, high)};
+                         }},
+                        {"Add", [&] { return Values{added(e(bytes))}; }}})[0];
 }
 
 } // namespace
@@ -82,17 +106,19 @@ Value to_onnx::matmulBlocked(Value x, const BlockedWeight &weight, Value bias, T
 }
 
 bool to_onnx::isIntegerProduct(Value x, Value weight) {
-  fr::DequantizeOp tokens = signedRows(x), rows = signedRows(weight);
+  fr::DequantizeOp tokens = byteRows(x), rows = byteRows(weight);
   return tokens && rows && rankOf(rows.getType()) == 2 && rankOf(tokens.getType()) >= 2;
 }
 
+/// Both sides unsigned: ONNX Runtime has no fast kernel for two signed ones, and that for unsigned by signed saturates sums of
+/// two products on processors without VNNI (docs/rationale.md).
 Value to_onnx::matmulIntegers(Value x, Value weight, Value bias, Type result, Emitter &e) {
   const Type f32 = e.builder.getF32Type(), i32 = e.builder.getI32Type();
-  fr::DequantizeOp tokens = signedRows(x), rows = signedRows(weight);
-  Value turned = e.transpose(e(rows.getX()), {1, 0});
-  Value sums = e.cast(e.node("MatMulInteger", {e(tokens.getX()), turned}, tensorType(dimsOf(result), i32)), f32);
+  fr::DequantizeOp tokens = byteRows(x), rows = byteRows(weight);
+  Value a = around128(tokens.getX(), e), b = e.transpose(around128(rows.getX(), e), {1, 0});
+  Value middle = e.constant(DenseElementsAttr::get(RankedTensorType::get({}, elementOf(a.getType())), uint8_t(128)));
+  Value sums = e.cast(e.node("MatMulInteger", {a, b, middle, middle}, tensorType(dimsOf(result), i32)), f32);
   Value perRow = e.reshape(e.cast(e(rows.getScale()), f32), {dimsOf(rows.getType())[0]});
-  Value y = e.binary("Mul", e.binary("Mul", sums, perRow), e.cast(e(tokens.getScale()), f32));
-  y = e.cast(y, elementOf(result));
+  Value y = e.cast(e.binary("Mul", e.binary("Mul", sums, perRow), e.cast(e(tokens.getScale()), f32)), elementOf(result));
   return bias ? e.binary("Add", y, bias) : y;
 }

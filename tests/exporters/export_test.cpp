@@ -117,6 +117,46 @@ TEST_CASE("unchanged weights point into the checkpoint, changed ones into the da
   CHECK(where["model.norm.weight location"] == "model.onnx.data");
 }
 
+TEST_CASE("nibbles are the bytes of the packed tensor, which nothing else names", "[export]") {
+  Exported exported = exportText(R"(
+fr.weights @source { fr.weight @"a.q" : tensor<4x2x16xui8> fr.weight @"a.scale" : tensor<4x2xf32> }
+fr.param @"a.q" : tensor<4x2x16xui8> { %0 = fr.get @source::@"a.q" : tensor<4x2x16xui8> fr.yield %0 : tensor<4x2x16xui8> }
+fr.param @"a.scale" : tensor<4x2xf32> { %0 = fr.get @source::@"a.scale" : tensor<4x2xf32> fr.yield %0 : tensor<4x2xf32> }
+func.func @main(%x: tensor<?x64xf32, #fr.dims<B, _>> {fr.name = "x"}) -> (tensor<?x4xf32, #fr.dims<B, _>> {fr.name = "y"}) {
+  %q = fr.use @"a.q" : tensor<4x2x16xui8>
+  %s = fr.use @"a.scale" : tensor<4x2xf32>
+  %c = fr.unpack %q bits 4 low_first axis 2 : (tensor<4x2x16xui8>) -> tensor<4x2x32xui8>
+  %f = fr.reshape %c : (tensor<4x2x32xui8>) -> tensor<4x64xui8>
+  %w = fr.dequantize %f, %s blocks [1, 32] offset 8 : (tensor<4x64xui8>, tensor<4x2xf32>) -> tensor<4x64xf32>
+  %y = fr.linear %x, %w : (tensor<?x64xf32, #fr.dims<B, _>>, tensor<4x64xf32>) -> tensor<?x4xf32, #fr.dims<B, _>>
+  return %y : tensor<?x4xf32, #fr.dims<B, _>>
+})",
+                                 21);
+  INFO(exported.problems);
+  REQUIRE(succeeded(exported.plan));
+  REQUIRE(exported.plan->files.size() == 2);
+  REQUIRE(exported.plan->files[0].tensors.size() == 2);
+  const ExportedTensor &packed = exported.plan->files[0].tensors[0];
+  CHECK(packed.param == "a.q");
+  CHECK(packed.type == DType::U8);
+  CHECK(packed.bytes == 4 * 2 * 16);
+  onnx::ModelProto model = parsed(*exported.plan);
+  int external = 0;
+  for (const onnx::TensorProto &tensor : model.graph().initializer()) {
+    external += tensor.data_location() == onnx::TensorProto::EXTERNAL;
+    if (tensor.name() != "a.q")
+      continue;
+    CHECK(tensor.data_type() == 21); // UINT4, newer than the headers of the library
+    REQUIRE(tensor.dims_size() == 2);
+    CHECK(tensor.dims(1) == 64);
+    CHECK(tensor.external_data(1).value() == std::to_string(packed.offset));
+    CHECK(tensor.external_data(2).value() == std::to_string(packed.bytes));
+  }
+  CHECK(external == 2);
+  for (const onnx::NodeProto &node : model.graph().node()) // the layer's name, whatever its weight is made of
+    CHECK(node.name().rfind("a", 0) == 0);
+}
+
 TEST_CASE("inputs, outputs and nodes have names that people know", "[export]") {
   Exported exported = exportText(kModule);
   REQUIRE(succeeded(exported.plan));

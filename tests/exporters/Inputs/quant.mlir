@@ -31,7 +31,7 @@ fr.weights @source {
   fr.weight @"even_scale" : tensor<5x2xf32>
   fr.weight @"v8_q" : tensor<8x40xi8>
   fr.weight @"v8_scale" : tensor<8x1xf32>
-  fr.weight @"a_scale" : tensor<1x1xf32>
+  fr.weight @"u8_q" : tensor<5x40xui8>
 }
 fr.param @"w4_q" : tensor<6x3x16xui8> {
   %0 = fr.get @source::@"w4_q" : tensor<6x3x16xui8>
@@ -109,9 +109,9 @@ fr.param @"v8_scale" : tensor<8x1xf32> {
   %0 = fr.get @source::@"v8_scale" : tensor<8x1xf32>
   fr.yield %0 : tensor<8x1xf32>
 }
-fr.param @"a_scale" : tensor<1x1xf32> {
-  %0 = fr.get @source::@"a_scale" : tensor<1x1xf32>
-  fr.yield %0 : tensor<1x1xf32>
+fr.param @"u8_q" : tensor<5x40xui8> {
+  %0 = fr.get @source::@"u8_q" : tensor<5x40xui8>
+  fr.yield %0 : tensor<5x40xui8>
 }
 
 func.func @w4_symmetric(%x: !x {fr.name = "x"}) -> (!y6 {fr.name = "y"}) {
@@ -237,6 +237,17 @@ func.func @w8a8(%x: !x40 {fr.name = "x"}) -> (!y5 {fr.name = "y"}) {
   %w = fr.dequantize %c8_q, %c8_scale blocks [1, 40] : (tensor<5x40xi8>, tensor<5x1xf32>) -> tensor<5x40xf32>
   %bias5 = fr.use @"bias5" : tensor<5xf32>
   %y = fr.linear %t, %w, %bias5 : (!x40, tensor<5x40xf32>, tensor<5xf32>) -> !y5
+  return %y : !y5
+}
+
+func.func @w8a8_unsigned(%x: !x40 {fr.name = "x"}) -> (!y5 {fr.name = "y"}) {
+  %s = fr.quant_scale %x abs_max range -1.270000e+02 to 1.270000e+02 blocks [1, 1, 40] : (!x40) -> tensor<?x?x1xf32, #fr.dims<B, S, _>>
+  %q = fr.quantize %x, %s range -1.270000e+02 to 1.270000e+02 blocks [1, 1, 40] : (!x40, tensor<?x?x1xf32, #fr.dims<B, S, _>>) -> tensor<?x?x40xi8, #fr.dims<B, S, _>>
+  %t = fr.dequantize %q, %s blocks [1, 1, 40] : (tensor<?x?x40xi8, #fr.dims<B, S, _>>, tensor<?x?x1xf32, #fr.dims<B, S, _>>) -> !x40
+  %u8_q = fr.use @"u8_q" : tensor<5x40xui8>
+  %c8_scale = fr.use @"c8_scale" : tensor<5x1xf32>
+  %w = fr.dequantize %u8_q, %c8_scale blocks [1, 40] offset 128 : (tensor<5x40xui8>, tensor<5x1xf32>) -> tensor<5x40xf32>
+  %y = fr.linear %t, %w : (!x40, tensor<5x40xf32>) -> !y5
   return %y : !y5
 }
 

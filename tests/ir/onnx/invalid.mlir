@@ -125,3 +125,31 @@ module attributes {onnx.opset = {ai.onnx = 18}} {
 // expected-error @below {{'onnx.opset' is a dictionary from domains to versions on a module}}
 module attributes {onnx.opset = 17} {
 }
+
+// -----
+
+module {
+  fr.weights @source {
+    fr.weight @"q" : tensor<4xui8>
+  }
+  fr.param @"q" : tensor<4xui8> {
+    %0 = fr.get @source::@"q" : tensor<4xui8>
+    fr.yield %0 : tensor<4xui8>
+  }
+  func.func @view(%x: tensor<4xui8>) {
+    %q = fr.use @"q" : tensor<4xui8>
+    // expected-error @below {{'tensor<9xui4>' is not the bytes of 'tensor<4xui8>'}}
+    %0 = onnx.view %q : tensor<4xui8> -> tensor<9xui4>
+    return
+  }
+}
+
+// -----
+
+module {
+  func.func @view(%x: tensor<4xui8>) {
+    // expected-error @below {{'onnx.view' op is of a param}}
+    %0 = onnx.view %x : tensor<4xui8> -> tensor<8xui4>
+    return
+  }
+}

@@ -108,9 +108,12 @@ func.func @other(%x: !x) -> !y {
 // ROWS: onnx.op "Gemm"(%{{.*}}, %[[D]]) {transB = 1 : i64}
 // ROWS: onnx.op "ReduceMax"
 // ROWS: onnx.op "Round"
-// ROWS: onnx.op "MatMulInteger"(%{{.*}}, %{{.*}}) : (tensor<?x?x96xi8, #fr.dims<B, S, _>>, tensor<96x6xi8>)
+// ROWS: onnx.op "MatMulInteger"(%{{.*}}, %{{.*}}, %[[M:.*]], %[[M]]) : (tensor<?x?x96xui8, #fr.dims<B, S, _>>, tensor<96x6xui8>, tensor<ui8>, tensor<ui8>)
 // ROWS-NOT: "DequantizeLinear"
 // ROWS: return
+// QDQ-LABEL: func.func @channels(
+// QDQ: onnx.view %{{.*}} : tensor<6x96xi8> -> tensor<6x96xui8>
+// QDQ: onnx.op "BitwiseXor"
 // PLAIN-LABEL: func.func @channels(
 // PLAIN: onnx.op "Cast"(%{{.*}}) {to = 1 : i64} : (tensor<6x96xi8>) -> tensor<6x96xf32>
 func.func @channels(%x: !x) -> (!y, !y) {
