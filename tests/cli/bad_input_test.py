@@ -175,7 +175,7 @@ COMMANDS = [
     ("no source", ["migrate", "--chip", "x86-64"], 2, ["source"]),
     ("unknown chip", ["migrate", "CK", "--chip", "ascend-910b4", "--out", "OUT"], 2, ["--chip", "ascend-910b4", "ascend-910b3"]),
     ("unknown format", ["migrate", "CK", "--chip", "x86-64", "--format", "onxx", "--out", "OUT"], 2, ["--format", "onxx", "onnx"]),
-    ("format that the chip does not have", ["migrate", "CK", "--chip", "x86-64", "--format", "gguf", "--out", "OUT"], 2, ["--format", "gguf"]),
+    ("format that the chip does not have", ["migrate", "CK", "--chip", "rk3588", "--format", "gguf", "--out", "OUT"], 2, ["--format", "gguf", "onnx"]),
     ("unknown scheme", ["migrate", "CK", "--chip", "x86-64", "--scheme", "fp15", "--out", "OUT"], 2, ["--scheme", "fp15", "fp16"]),
     ("stored type that the toolchain cannot load", ["migrate", "CK", "--chip", "rk3588", "--out", "OUT"], 2, ["BF16", "--scheme fp16", "--scheme fp32"]),
     ("unknown device", ["migrate", "CK", "--chip", "x86-64", "--device", "ort:cpy", "--out", "OUT"], 2, ["ort:cpy", "ort:cpu"]),

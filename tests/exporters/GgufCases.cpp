@@ -58,7 +58,7 @@ LogicalResult test::writeGguf(const std::string &source, const std::string &out,
   FamilyScope family(*imported->family, imported->config);
   GgufModel model(*imported->family->gguf, family.scope());
   if (failed(model.check(imported->task, diags)) ||
-      failed(addGgufParams(*imported->module, {&model, imported->ggufParams, options.floats}, diags)))
+      failed(addGgufParams(*imported->module, {&model, imported->ggufParams, {}, options.floats}, diags)))
     return failure();
   GgufTarget target;
   target.recipe = imported->family.get();

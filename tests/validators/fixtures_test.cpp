@@ -3,6 +3,7 @@
 #include "devices/reference/ReferenceModel.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/Import.h"
+#include "recipes/Scheme.h"
 #include "tests/support/Fixture.h"
 #include "tests/support/TempFolder.h"
 #include "validators/Numbers.h"
@@ -88,7 +89,7 @@ std::unique_ptr<Opened> open(const std::string &folder, const std::string &task,
 }
 
 FailureOr<NumbersResult> compare(Opened &reference, Opened &measured, const std::string &task, Diagnostics &diags) {
-  const std::vector<std::string> schemes = {"source", "fp32", "fp16", "bf16"};
+  const std::vector<std::string> schemes = Schemes::load(FLAGRELEASE_SOURCE_DIR "/recipes/schemes", "", diags)->names();
   FailureOr<Gate> gate = readGate(FLAGRELEASE_SOURCE_DIR "/recipes/gates/default.yaml", schemes, diags);
   REQUIRE(succeeded(gate));
   ReferenceOracle oracle(*reference.model);

@@ -1,4 +1,5 @@
 // Every way in which a device can be wrong, on a model small enough to know what must come out.
+#include "recipes/Scheme.h"
 #include "validators/Numbers.h"
 
 #include "tests/support/TempFolder.h"
@@ -17,7 +18,7 @@ namespace {
 const Gate &defaultGate() {
   static const Gate gate = [] {
     Diagnostics diags;
-    const std::vector<std::string> schemes = {"source", "fp32", "fp16", "bf16"};
+    const std::vector<std::string> schemes = Schemes::load(FLAGRELEASE_SOURCE_DIR "/recipes/schemes", "", diags)->names();
     FailureOr<Gate> read = readGate(FLAGRELEASE_SOURCE_DIR "/recipes/gates/default.yaml", schemes, diags);
     INFO(textOf(diags));
     REQUIRE(succeeded(read));

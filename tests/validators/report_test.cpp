@@ -1,3 +1,4 @@
+#include "recipes/Scheme.h"
 #include "validators/Report.h"
 
 #include "tests/support/TempFolder.h"
@@ -20,7 +21,7 @@ const std::string kDigest(64, 'a');
 const Gate &defaultGate() {
   static const Gate gate = [] {
     Diagnostics diags;
-    const std::vector<std::string> schemes = {"source", "fp32", "fp16", "bf16"};
+    const std::vector<std::string> schemes = Schemes::load(FLAGRELEASE_SOURCE_DIR "/recipes/schemes", "", diags)->names();
     return *readGate(FLAGRELEASE_SOURCE_DIR "/recipes/gates/default.yaml", schemes, diags);
   }();
   return gate;

@@ -158,7 +158,8 @@ TEST_CASE("which files are the checkpoint") {
        [](const std::string &d) { torchShard(d + "/model.pth", {"a"}); },
        {},
        "only model.pth | give the file with the weights itself, for example"},
-      {"GGUF and ONNX", [](const std::string &d) { writeFile(d + "/m.gguf", "x"); }, {}, "only m.gguf | fetch a revision"},
+      {"no GGUF", [](const std::string &d) { writeFile(d + "/m.gguf", "x"); }, {}, "m.gguf: the magic needs 4 bytes"},
+      {"ONNX", [](const std::string &d) { writeFile(d + "/m.onnx", "x"); }, {}, "only m.onnx | fetch a revision"},
       {"not what its name says",
        [](const std::string &d) { writeFile(d + "/pytorch_model.bin", "x"); },
        {},
@@ -298,7 +299,7 @@ TEST_CASE("a file of torch.save is read under any name when it is given") {
   CHECK(succeeded(openCheckpoint(folder / "x.bin.index.json", diags)));
   writeFile(folder / "x.txt", "");
   CHECK(failed(openCheckpoint(folder / "x.txt", diags)));
-  CHECK_THAT(textOf(diags), Catch::Contains("is no checkpoint: a folder, a .safetensors file, a file of torch.save"));
+  CHECK_THAT(textOf(diags), Catch::Contains("is no checkpoint: a folder, a .safetensors or .gguf file, a file of torch.save"));
 }
 
 TEST_CASE("a hub cache is read through its links") {
