@@ -210,8 +210,17 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
       plan.rounds = true;
     if (isFloat(tensor.type) && stored != tensor.type && byteWidth(stored) == byteWidth(tensor.type))
       plan.rounds = true;
-    if (isFloat(stored) && !takes(plan, stored))
+    if (plan.exporter->checkpoint && isFloat(stored) && !takes(plan, stored))
       refused.emplace(dtypeName(stored).str(), tensor.name);
+  }
+  // A graph holds what its params make of the source: a dequantised weight is no FP8 any more.
+  if (!plan.exporter->checkpoint) {
+    ModuleOp module = *model.imported.module;
+    module.walk([&](fr::UseOp use) {
+      std::optional<DType> type = dtypeOf(elementOf(use.getType()));
+      if (type && isFloat(*type) && !takes(plan, plan.scheme->storedAs(*type)))
+        refused.emplace(dtypeName(plan.scheme->storedAs(*type)).str(), use.getParam().str());
+    });
   }
   for (const auto &[type, tensor] : refused) {
     std::vector<std::string> possible;

@@ -18,7 +18,27 @@ static Schemes schemes() {
 
 TEST_CASE("the shipped schemes") {
   const Schemes all = schemes();
-  CHECK(all.names() == std::vector<std::string>{"bf16", "fp16", "fp32", "source"});
+  const std::vector<std::string> names = {"bf16",         "fp16",
+                                          "fp32",         "fp8",
+                                          "fp8-block128", "fp8-tensor",
+                                          "mxfp4",        "q4_0",
+                                          "q4_1",         "q4_k_m",
+                                          "q5_0",         "q5_1",
+                                          "q5_k_m",       "q6_k",
+                                          "q8_0",         "source",
+                                          "w4a16-g128",   "w4a16-g128-asym",
+                                          "w4a16-g32",    "w4a16-g32-asym",
+                                          "w4a16-g64",    "w4a16-g64-asym",
+                                          "w8a16",        "w8a8"};
+  CHECK(all.names() == names);
+  const WeightNumbers &grouped = *all.find("w4a16-g128")->weights;
+  CHECK(grouped.bits == 4);
+  CHECK(grouped.columns == 128);
+  CHECK(grouped.scale == DType::BF16);
+  CHECK(all.find("fp8-block128")->weights->rows == 128);
+  CHECK(all.find("w8a8")->activationBits == 8);
+  CHECK(all.find("q4_k_m")->weights->rules.size() == 4);
+  CHECK(all.find("q4_k_m")->weights->instead.at(BlockFormat::Q6_K) == BlockFormat::Q8_0);
   CHECK(all.find("source")->dtype == std::nullopt);
   CHECK(all.find("source")->storedAs(DType::BF16) == DType::BF16);
   CHECK(all.find("fp16")->storedAs(DType::BF16) == DType::F16);
