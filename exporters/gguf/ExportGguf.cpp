@@ -38,9 +38,8 @@ std::optional<BlockFormat> blockOf(fr::ParamOp param, const Checkpoint *checkpoi
     const CheckpointTensor *tensor = checkpoint ? checkpoint->find(identity.getWeight().getLeafReference().getValue()) : nullptr;
     return tensor ? tensor->block : std::nullopt;
   }
-  Operation *last = cast<fr::YieldOp>(param.getBody().front().getTerminator()).getValue().getDefiningOp();
-  auto format = last ? last->getAttrOfType<StringAttr>("format") : StringAttr();
-  return format ? parseBlockFormat(format.getValue()) : std::nullopt;
+  auto encode = cast<fr::YieldOp>(param.getBody().front().getTerminator()).getValue().getDefiningOp<fr::EncodeOp>();
+  return encode ? parseBlockFormat(encode.getFormat()) : std::nullopt;
 }
 
 LogicalResult planTensors(const ExportRequest &request, std::vector<Planned> &out, Diagnostics &diags) {

@@ -157,8 +157,7 @@ FailureOr<GgufSource> flagrelease::readGgufSource(const Checkpoint &checkpoint, 
   return source;
 }
 
-LogicalResult flagrelease::declareGgufTensors(ModuleOp module, const Checkpoint &checkpoint, const GgufSource &source,
-                                              Diagnostics &diags) {
+void flagrelease::declareGgufTensors(ModuleOp module, const Checkpoint &checkpoint, const GgufSource &source) {
   OpBuilder b(module.getBodyRegion());
   auto table = b.create<fr::WeightsOp>(b.getUnknownLoc(), kSourceTable);
   mlir::Block *weights = &table.getBody().emplaceBlock();
@@ -167,7 +166,6 @@ LogicalResult flagrelease::declareGgufTensors(ModuleOp module, const Checkpoint 
     OpBuilder::atBlockEnd(weights).create<fr::WeightOp>(NameLoc::get(b.getStringAttr(tensor.name)), tensor.name, type,
                                                         IntegerAttr());
   }
-  std::vector<std::string> blocks;
   for (const CheckpointTensor &named : source.named.tensors) {
     const GgufSource::Origin &origin = source.origins.at(named.name);
     const CheckpointTensor &stored = *checkpoint.find(origin.physical);
@@ -183,11 +181,7 @@ LogicalResult flagrelease::declareGgufTensors(ModuleOp module, const Checkpoint 
     if (!origin.rows.identity())
       value = fr::shuffleRows(inner, loc, value, origin.rows.sizes, origin.rows.permutation);
     if (stored.block)
-      blocks.push_back(stored.name + " (" + ggmlTypeName(stored.type, stored.block) + ")");
+      value = inner.create<fr::DecodeOp>(loc, type, value, blockInfo(*stored.block).name);
     inner.create<fr::YieldOp>(loc, value);
   }
-  if (!blocks.empty())
-    return diags.error(blocks.front(), Twine(blocks.size()) + " tensors are stored in blocks, which params cannot decode yet",
-                       "use an F32, F16 or BF16 file of the model", Cause::Answer);
-  return success();
 }

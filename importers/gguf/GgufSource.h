@@ -26,7 +26,6 @@ struct GgufSource {
 FailureOr<GgufSource> readGgufSource(const Checkpoint &checkpoint, const RecipeSet &recipes, Diagnostics &diags);
 
 /// Declares the physical tensors, and one param for each tensor of `source.named`: rows put into order, blocks decoded.
-LogicalResult declareGgufTensors(mlir::ModuleOp module, const Checkpoint &checkpoint, const GgufSource &source,
-                                 Diagnostics &diags);
+void declareGgufTensors(mlir::ModuleOp module, const Checkpoint &checkpoint, const GgufSource &source);
 
 } // namespace flagrelease

@@ -129,8 +129,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   result.module = ModuleOp::create(UnknownLoc::get(&context));
   DerivedTensors derived;
   if (gguf) {
-    if (failed(declareGgufTensors(*result.module, checkpoint, *gguf, diags)))
-      return failure();
+    declareGgufTensors(*result.module, checkpoint, *gguf);
   } else {
     declareTensors(*result.module, checkpoint);
     FailureOr<DerivedTensors> parts = declareQuantised(*result.module, checkpoint, config->raw, diags);

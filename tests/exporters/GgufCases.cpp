@@ -44,6 +44,22 @@ static LogicalResult writePlan(const ExportPlan &plan, mlir::ModuleOp module, co
   return success();
 }
 
+/// What a scheme of one block format says: every matrix that stays one and whose rows are whole blocks.
+static LogicalResult blocksOf(mlir::ModuleOp module, BlockFormat format, GgufParamRequest &request, Diagnostics &diags) {
+  FailureOr<std::vector<GgufTensorPlan>> plans = request.model->tensors(diags);
+  if (failed(plans))
+    return failure();
+  for (const GgufTensorPlan &plan : *plans) {
+    auto name = request.params.find(plan.logical);
+    if (name == request.params.end() || plan.rule->f32)
+      continue;
+    auto type = mlir::cast<mlir::RankedTensorType>(module.lookupSymbol<fr::ParamOp>(name->second).getType());
+    if (type.getRank() == 2 && type.getDimSize(1) % blockInfo(format).elements == 0)
+      request.blocks[plan.name] = format;
+  }
+  return success();
+}
+
 LogicalResult test::writeGguf(const std::string &source, const std::string &out, const WriteGgufOptions &options,
                               Diagnostics &diags) {
   FailureOr<RecipeSet> recipes = RecipeSet::load(kRecipes, "", importerGrammar(), diags);
@@ -57,8 +73,13 @@ LogicalResult test::writeGguf(const std::string &source, const std::string &out,
     return failure();
   FamilyScope family(*imported->family, imported->config);
   GgufModel model(*imported->family->gguf, family.scope());
+  GgufParamRequest params;
+  params.model = &model;
+  params.params = imported->ggufParams;
+  params.floats = options.floats;
   if (failed(model.check(imported->task, diags)) ||
-      failed(addGgufParams(*imported->module, {&model, imported->ggufParams, {}, options.floats}, diags)))
+      (options.blocks && failed(blocksOf(*imported->module, *options.blocks, params, diags))) ||
+      failed(addGgufParams(*imported->module, params, diags)))
     return failure();
   GgufTarget target;
   target.recipe = imported->family.get();

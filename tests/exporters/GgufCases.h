@@ -9,6 +9,7 @@ namespace flagrelease::test {
 struct WriteGgufOptions {
   std::optional<DType> floats; ///< of matrices; nothing: as stored
   uint64_t shardSize = 0, alignment = 32;
+  std::optional<BlockFormat> blocks = std::nullopt; ///< of matrices whose rows are whole blocks
 };
 
 /// Writes `out`/model.gguf (or its shards) from the checkpoint `source`.

@@ -86,6 +86,34 @@ TEST_CASE("fixtures as GGUF and back on the reference", "[gguf]") {
   }
 }
 
+TEST_CASE("blocks are written, read back and decoded", "[gguf]") {
+  // The distance is that of 8 and of 4 bits: amax / 127 and / 7 of 32 numbers, relative to their spread.
+  const std::pair<BlockFormat, double> rows[] = {{BlockFormat::Q8_0, 1e-3}, {BlockFormat::Q4_1, 0.2}};
+  for (auto [format, bound] : rows)
+    for (const char *name : {"llama-tinyllama-1.1b", "qwen3-qwen3-0.6b"}) {
+      INFO(name << " " << blockInfo(format).name);
+      TempFolder folder;
+      Diagnostics diags;
+      FailureOr<Golden> golden = readGolden(fixturePath(name), diags);
+      REQUIRE(succeeded(golden));
+      REQUIRE(succeeded(materialise(fixturePath(name), folder / "source", diags)));
+      bool written = succeeded(writeGguf(folder / "source", folder / "out", {.floats = DType::F32, .blocks = format}, diags));
+      INFO(problems(diags));
+      REQUIRE(written);
+      FailureOr<Checkpoint> checkpoint = openCheckpoint(folder / "out", diags);
+      REQUIRE(succeeded(checkpoint));
+      CHECK(llvm::count_if(checkpoint->tensors, [&](const CheckpointTensor &tensor) { return tensor.block == format; }) > 2);
+      CHECK_FALSE(checkpoint->find("blk.0.attn_norm.weight")->block);
+      double apart = distance(folder / "out", *golden);
+      INFO("nmse " << apart);
+      CHECK(apart < bound);
+      CHECK(apart > 1e-9); // it did lose something
+      // Decoded once, the numbers do not change any more.
+      REQUIRE(succeeded(writeGguf(folder / "out", folder / "plain", {.floats = DType::F32}, diags)));
+      CHECK(distance(folder / "plain", *golden) == Approx(apart).epsilon(1e-6));
+    }
+}
+
 TEST_CASE("the example as GGUF: keys as the reference conversion has them", "[gguf]") {
   TempFolder folder;
   Diagnostics diags;
