@@ -81,7 +81,7 @@ class Gptq(Layout):
         zero = near_middle(base + ".zero", (k // group, n), 2 ** (bits - 1), max(1, 2 ** (bits - 3)))
         yield {"name": base + ".qweight", "dtype": "I32", "shape": [k * bits // 32, n]}
         yield listed(base + ".qzeros", "I32", words_of((zero - (0 if v2 else 1)) % 2**bits, bits))
-        yield spread(base + ".scales", "F16", (k // group, n), deviation / ((4**bits - 1) / 12) ** 0.5)
+        yield spread(base + ".scales", "F16", (k // group, n), self.o("gain", 1.0) * deviation / ((4**bits - 1) / 12) ** 0.5)
         if self.o("desc_act"):
             yield listed(base + ".g_idx", "I32", np.argsort(fixture_format.stream(base + ".g_idx", k)) // group)
         elif self.o("g_idx"):
