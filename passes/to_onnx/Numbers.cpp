@@ -308,6 +308,8 @@ Value to_onnx::quantisedNumbers(fr::QuantizeOp op, Emitter &e) {
   y = e.unary("Round", y);
   if (op.getZero())
     y = blockwise(y, {{"Add", e.cast(e(op.getZero()), f32)}}, op.getBlocks(), e);
+  if (op.getOffset() != 0)
+    y = e.binary("Add", y, e.scalar(static_cast<double>(op.getOffset()), f32));
   Value lo = e.scalar(op.getLo().convertToDouble(), f32), hi = e.scalar(op.getHi().convertToDouble(), f32);
   return e.node("Clip", {y, lo, hi}, y.getType());
 }

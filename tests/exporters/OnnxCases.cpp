@@ -128,7 +128,10 @@ TestWeights::TestWeights(mlir::ModuleOp module) : file("some head") {
         return static_cast<double>(random() % 256);
       if (tensor.type == DType::I8)
         return static_cast<double>(random() % 256) - 128;
-      return weight.getSymName().contains("scale") ? 0.01 + 0.05 * std::abs(normal(random)) : normal(random);
+      if (!weight.getSymName().contains("scale"))
+        return normal(random);
+      const double size = 0.01 + 0.05 * std::abs(normal(random)); // of any sign, as the number of largest magnitude has it
+      return random() % 3 ? size : -size;
     };
     for (int64_t i = 0; i < type.getNumElements(); ++i)
       append(file, number(), tensor.type);

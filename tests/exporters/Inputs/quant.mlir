@@ -262,8 +262,8 @@ func.func @fixed_scale(%x: !x40 {fr.name = "x"}) -> (!x40 {fr.name = "y"}) {
   %v8_scale = fr.use @"v8_scale" : tensor<8x1xf32>
   %v8_q = fr.use @"v8_q" : tensor<8x40xi8>
   %w = fr.dequantize %v8_q, %v8_scale blocks [1, 40] : (tensor<8x40xi8>, tensor<8x1xf32>) -> tensor<8x40xf32>
-  %q = fr.quantize %w, %v8_scale range -1.000000e+02 to 1.000000e+02 blocks [1, 40] : (tensor<8x40xf32>, tensor<8x1xf32>) -> tensor<8x40xi8>
-  %d = fr.dequantize %q, %v8_scale blocks [1, 40] : (tensor<8x40xi8>, tensor<8x1xf32>) -> tensor<8x40xf32>
+  %q = fr.quantize %w, %v8_scale range 0.000000e+00 to 2.000000e+02 blocks [1, 40] offset 100 : (tensor<8x40xf32>, tensor<8x1xf32>) -> tensor<8x40xui8>
+  %d = fr.dequantize %q, %v8_scale blocks [1, 40] offset 100 : (tensor<8x40xui8>, tensor<8x1xf32>) -> tensor<8x40xf32>
   %row = fr.reduce sum %d axes [0] : (tensor<8x40xf32>) -> tensor<1x40xf32>
   %y = fr.add %x, %row : (!x40, tensor<1x40xf32>) -> !x40
   return %y : !x40
