@@ -54,7 +54,7 @@ struct MigrationPlan {
   bool reshard = false;            ///< it was asked for
   std::string layout;              ///< quantised layout of the weights that ship, as `loads:` names it; empty: plain numbers
   std::map<std::string, BlockFormat> blocks; ///< of the file's tensors, for a scheme of block formats
-  bool rounds = false;             ///< the scheme stores some weight in a narrower type than the source
+  bool rounds = false;                       ///< the scheme stores some weight in a narrower type than the source
 
   PlanVerdict verdict = PlanVerdict::Feasible;
   std::vector<std::string> reasons; ///< why it is not FEASIBLE

@@ -53,8 +53,8 @@ DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe 
   for (const DeviceEntry &entry : config.entries)
     if (entry.chip == chip.name || llvm::is_contained(chip.aka, entry.chip))
       return {entry.name, false, false, ""};
-  // A stand-in runs the same graph. An engine that loads a checkpoint has its own, so it stands in for nothing; and it is optional:
-  // where it is not installed, that check did not run.
+  // A stand-in runs the same graph. An engine that loads a checkpoint has its own, so it stands in for nothing; and it is
+  // optional: where it is not installed, that check did not run.
   const bool checkpoint = findExporter(format)->checkpoint;
   for (const ShippedDevice &shipped : shippedDevices())
     if (format == shipped.format && (chip.isHostCpu() || !checkpoint))

@@ -29,7 +29,7 @@ struct GgufParamRequest {
   /// Logical tensor → symbol of the param that gives it, as numbers of a float type and in its logical shape.
   std::map<std::string, std::string> params;
   std::map<std::string, BlockFormat> blocks; ///< name in the file → how its rows are stored; overrides `floats`
-  std::optional<DType> floats; ///< F32, F16 or BF16; nothing keeps the param's type
+  std::optional<DType> floats;               ///< F32, F16 or BF16; nothing keeps the param's type
 };
 
 /// Adds the params. A tensor that files must have and the model lacks is a problem; so is one with more than four dimensions.

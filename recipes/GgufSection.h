@@ -16,11 +16,11 @@
 // A tensor's name stands for NAME.weight and NAME.bias, each where the model has it; .weight must be there unless `optional`. A
 // name with a suffix of its own in `made` is taken as it is. `rows` says how rows are reordered on the way into the file: axes of
 // the first dimension, in parentheses where several make one.
-// `made` may have `rope_factors: {dim, theta, scaling}`, Llama 3's factors, one for each pair of dimensions; they stand where `list`
-// is absent or null.
-// Expressions of `config` see: every key of the file (without the arch, as nested names: `attention.head_count`), `general` and
-// `tokenizer` keys under these names, `tokens` (how many the vocabulary has), `stored` (a list of the tensors' names), `shapes`
-// (the row-major shape of each tensor, by name), and the numbers of `made` tensors by the first part of their name.
+// `made` may have `rope_factors: {dim, theta, scaling}`, Llama 3's factors, one for each pair of dimensions; they stand where
+// `list` is absent or null. Expressions of `config` see: every key of the file (without the arch, as nested names:
+// `attention.head_count`), `general` and `tokenizer` keys under these names, `tokens` (how many the vocabulary has), `stored` (a
+// list of the tensors' names), `shapes` (the row-major shape of each tensor, by name), and the numbers of `made` tensors by the
+// first part of their name.
 #pragma once
 
 #include "recipes/Expr.h"

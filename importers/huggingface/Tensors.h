@@ -17,8 +17,8 @@ class TensorTable {
 public:
   TensorTable(const Checkpoint &checkpoint, const ModelRecipe &recipe, DerivedTensors derived = {});
 
-  /// The tensor of a logical name: itself, a renamed one, or one whose prefix differs as `prefix:` of the recipe allows. A derived
-  /// one stands for its parts: it has a shape and type f32, and lies in no file.
+  /// The tensor of a logical name: itself, a renamed one, or one whose prefix differs as `prefix:` of the recipe allows. A
+  /// derived one stands for its parts: it has a shape and type f32, and lies in no file.
   const CheckpointTensor *find(StringRef logical) const;
   bool isDerived(const CheckpointTensor &tensor) const { return derivedOf(tensor) != nullptr; }
   /// The symbol of the param that gives its numbers.
