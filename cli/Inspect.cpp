@@ -72,9 +72,9 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
     return exitCodeOf(diags);
   Diagnostics reading;
   FailureOr<Checkpoint> checkpoint = openCheckpoint(source->folder, reading);
-  // A folder must be a model; a file may be one that has only tensors to show.
+  // A folder must be a model, and GGUF says what it is of; another file may be one that has only tensors to show.
   std::error_code error;
-  const bool isModel = succeeded(checkpoint) && (std::filesystem::is_directory(source->folder, error) ||
+  const bool isModel = succeeded(checkpoint) && (checkpoint->gguf || std::filesystem::is_directory(source->folder, error) ||
                                                  std::filesystem::exists(checkpoint->folder + "/config.json", error));
   if (!isModel)
     diags.merge(reading); // else openModel() says the same
