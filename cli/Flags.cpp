@@ -32,7 +32,8 @@ void flagrelease::declareCommon(CLI::App &app, Options &options) {
 }
 
 void flagrelease::declareSource(CLI::App &app, Options &options) {
-  app.add_option("source", options.source, "a checkpoint folder in Hugging Face or ModelScope layout, or one .safetensors, .gguf or .bin file")
+  app.add_option("source", options.source,
+                 "a checkpoint folder in Hugging Face or ModelScope layout, or one .safetensors, .gguf or .bin file")
       ->required()
       ->type_name("SRC");
   app.add_option("--task", options.task, "causal_lm, classification, embedding or rerank; default: what the files say")
