@@ -26,6 +26,10 @@ struct ExportRequest {
   std::string function = "main";          ///< the part to export
   std::string stem = "model";             ///< files are called after it: model.onnx, model.onnx.data
 
+  /// ONNX only: an unchanged file of the checkpoint is part of the artefact if the graph uses at least this share of its bytes;
+  /// else what it uses is written again. Else a quantised model would ship its unquantised source too.
+  double leastUse = 0.5;
+
   // Checkpoint formats only.
   const SideFiles *beside = nullptr; ///< the small files of the source: config.json among them
   uint64_t shardSize = 5000000000;   ///< tensor bytes in one file; a larger tensor has a file of its own

@@ -8,6 +8,7 @@
 #include "weights/Files.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
@@ -54,6 +55,7 @@ public:
       return diags.error(request.function, "the module has no such function");
     if (failed(header()) || failed(interface()))
       return failure();
+    measureUse();
     for (mlir::Operation &op : function.getBody().front())
       if (failed(print(op)))
         return failure();
@@ -213,6 +215,22 @@ private:
     return success();
   }
 
+  /// How much of each file of the checkpoint the graph points into.
+  void measureUse() {
+    llvm::StringSet<> seen;
+    function.walk([&](fr::UseOp use) {
+      auto param = symbols.lookup<fr::ParamOp>(use.getParam());
+      if (fr::GetOp get = param.getIdentity(); get && seen.insert(use.getParam()).second)
+        if (const CheckpointTensor *weight = unchanged(get, cast<mlir::RankedTensorType>(param.getType())))
+          usedBytes[weight->file] += weight->bytes;
+    });
+  }
+
+  bool isPlaced(uint32_t file) const {
+    return static_cast<double>(usedBytes.lookup(file)) >=
+           request.leastUse * static_cast<double>(request.checkpoint->files[file].bytes);
+  }
+
   LogicalResult printUse(fr::UseOp use) {
     // A param whose bytes are only seen as another type is no tensor of its own type.
     if (!use->use_empty() && llvm::all_of(use->getUsers(), llvm::IsaPred<onnx_ir::ViewOp>))
@@ -264,7 +282,7 @@ private:
     if (entry.bytes == 0)
       return place;
     if (fr::GetOp get = param.getIdentity())
-      if (const CheckpointTensor *weight = unchanged(get, type)) {
+      if (const CheckpointTensor *weight = unchanged(get, type); weight && isPlaced(weight->file)) {
         entry.weight = weight->name;
         place.offset = entry.offset = weight->offset;
         place.file = request.checkpoint->files[weight->file].name;
@@ -340,6 +358,7 @@ private:
   llvm::DenseMap<mlir::Value, std::string> valueNames;
   std::map<std::pair<std::string, const void *>, std::string> params; ///< param and type -> name of the initializer
   llvm::StringMap<Place> places;
+  llvm::DenseMap<uint32_t, uint64_t> usedBytes; ///< of files of the checkpoint
   std::map<uint32_t, std::vector<ExportedTensor>> placed;
   std::vector<ExportedTensor> derived;
   uint64_t dataBytes = 0;

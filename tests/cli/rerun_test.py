@@ -275,13 +275,18 @@ class Rerun(Case):
             subprocess.run(["umount", disk], check=True)
 
     def test_no_permission(self):
-        if not os.geteuid():
-            # Root may write everywhere but on what cannot be written.
-            self.out = "/sys/flagrelease-test"
-        else:
-            os.mkdir(self.path("locked"), 0o500)
-            self.out = self.path("locked/out")
-        self.expect(self.migrate(), 3, self.out, "note: ")
+        locked = self.path("locked")
+        os.mkdir(locked, 0o500)
+        self.out = os.path.join(locked, "out")
+        if os.geteuid():
+            self.expect(self.migrate(), 3, self.out, "note: ")
+            return
+        # Root may write everywhere but on what cannot be written.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", locked], check=True)
+        try:
+            self.expect(self.migrate(), 3, self.out, "note: ")
+        finally:
+            subprocess.run(["umount", locked], check=True)
 
     # The same bytes
 

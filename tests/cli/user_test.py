@@ -230,7 +230,7 @@ class User(Case):
             self.assertIn(verb, text)
             own = self.expect(run(verb, "--help"), 0).out
             # Formats, hubs and steps that nobody can ask for yet.
-            for absent in ("fetch", "publish", "conformance", "gguf", "native", "hf://", "ms://", "perplexity", "serve", "todo"):
+            for absent in ("fetch", "publish", "conformance", "native", "hf://", "ms://", "perplexity", "serve", "todo"):
                 self.assertNotIn(absent, own.lower(), verb)
             # An option without words is no help: they stand behind it, or on the next line where it is long.
             lines = own.split("\n")

@@ -42,7 +42,7 @@ struct Exported {
   std::string problems;
 };
 
-Exported exportText(StringRef text, int64_t opset = 17, StringRef fileName = "model.safetensors") {
+Exported exportText(StringRef text, int64_t opset = 17, StringRef fileName = "model.safetensors", double leastUse = 0.5) {
   mlir::MLIRContext context;
   auto module = parseModule(text, context);
   REQUIRE(module);
@@ -57,6 +57,7 @@ Exported exportText(StringRef text, int64_t opset = 17, StringRef fileName = "mo
     ExportRequest request;
     request.module = *module;
     request.checkpoint = &checkpoint;
+    request.leastUse = leastUse;
     result.plan = findExporter("onnx")->run(request, diags);
   }
   for (const Problem &problem : diags.errors())
@@ -115,6 +116,24 @@ TEST_CASE("unchanged weights point into the checkpoint, changed ones into the da
   CHECK(where["head.weight offset"] == std::to_string(files[0].tensors[0].offset));
   CHECK(where["head.weight length"] == "64");
   CHECK(where["model.norm.weight location"] == "model.onnx.data");
+}
+
+TEST_CASE("a file of which little is used does not ship", "[export]") {
+  Exported exported = exportText(kModule, 17, "model.safetensors", /*leastUse=*/0.9);
+  INFO(exported.problems);
+  REQUIRE(succeeded(exported.plan));
+  const std::vector<ExportedFile> &files = exported.plan->files;
+  REQUIRE(files.size() == 2);
+  CHECK(files[0].path == "model.onnx.data");
+  REQUIRE(files[0].tensors.size() == 2);
+  for (const ExportedTensor &tensor : files[0].tensors) {
+    CHECK(tensor.weight.empty());
+    CHECK(tensor.offset % 4096 == 0);
+  }
+  onnx::ModelProto model = parsed(*exported.plan);
+  for (const onnx::TensorProto &tensor : model.graph().initializer())
+    if (tensor.data_location() == onnx::TensorProto::EXTERNAL)
+      CHECK(tensor.external_data(0).value() == "model.onnx.data");
 }
 
 TEST_CASE("nibbles are the bytes of the packed tensor, which nothing else names", "[export]") {
