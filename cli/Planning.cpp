@@ -279,22 +279,25 @@ namespace {
 void judge(ModuleOp module, MigrationPlan &plan, const Options &options) {
   std::map<std::string, PlannedOperator> found;
   DictionaryAttr opsets = module->getAttrOfType<DictionaryAttr>(onnx_ir::kOpsetAttr);
-  module.walk([&](onnx_ir::NodeOp node) {
-    StringRef domain = node.getDomain().value_or("");
-    std::string name = domain.empty() || domain == "ai.onnx" ? node.getOpType().str() : (domain + ":" + node.getOpType()).str();
+  module.walk([&](Operation *op) {
+    auto node = dyn_cast<onnx_ir::NodeOp>(op);
+    if (!node && !isa<onnx_ir::ScanOp>(op))
+      return;
+    StringRef domain = node ? node.getDomain().value_or("") : StringRef(), type = node ? node.getOpType() : StringRef("Scan");
+    std::string name = domain.empty() || domain == "ai.onnx" ? type.str() : (domain + ":" + type).str();
     PlannedOperator &entry = found[name];
     entry.name = name;
     ++entry.count;
     if (!plan.table)
       return;
     std::vector<Type> operands, results;
-    for (Value operand : node.getInputs())
+    for (Value operand : op->getOperands())
       operands.push_back(isa<RankedTensorType>(operand.getType()) ? elementOf(operand.getType()) : Type());
-    for (Value result : node.getOutputs())
+    for (Value result : op->getResults())
       results.push_back(elementOf(result.getType()));
     auto opset = opsets ? dyn_cast_or_null<IntegerAttr>(opsets.get(domain.empty() ? "ai.onnx" : domain)) : IntegerAttr();
-    OpLookup look = lookUp(
-        *plan.table, {domain.empty() ? "ai.onnx" : domain, node.getOpType(), opset ? opset.getInt() : 1, operands, results});
+    OpLookup look =
+        lookUp(*plan.table, {domain.empty() ? "ai.onnx" : domain, type, opset ? opset.getInt() : 1, operands, results});
     // The weakest of its uses speaks for an operator.
     if (entry.count == 1 || look.verdict < entry.level) {
       entry.level = look.verdict;

@@ -42,16 +42,23 @@ Attribute DimsAttr::parse(AsmParser &parser, Type) {
         return success();
       text += "*";
     }
-    StringRef symbol;
-    if (parser.parseKeyword(&symbol))
-      return failure();
-    text += symbol;
-    return success();
+    do {
+      StringRef symbol;
+      if (parser.parseKeyword(&symbol))
+        return failure();
+      text += symbol;
+      if (failed(parser.parseOptionalStar()))
+        return success();
+      text += "*";
+    } while (true);
   };
   auto parseDim = [&]() -> ParseResult {
     std::string text;
-    if (parseTerm(text))
+    if (succeeded(parser.parseOptionalString(&text))) {
+      // A floor is no sequence of this parser's tokens.
+    } else if (parseTerm(text)) {
       return failure();
+    }
     while (succeeded(parser.parseOptionalPlus())) {
       text += " + ";
       if (parseTerm(text))
@@ -60,7 +67,7 @@ Attribute DimsAttr::parse(AsmParser &parser, Type) {
     if (text != "_") {
       std::optional<DimExpr> expr = DimExpr::parse(text);
       if (!expr)
-        return parser.emitError(parser.getCurrentLocation()) << "'" << text << "' is not an affine size";
+        return parser.emitError(parser.getCurrentLocation()) << "'" << text << "' is no size";
       text = expr->str();
     }
     names.push_back(StringAttr::get(parser.getContext(), text));
@@ -73,14 +80,17 @@ Attribute DimsAttr::parse(AsmParser &parser, Type) {
 
 void DimsAttr::print(AsmPrinter &printer) const {
   printer << "<";
-  llvm::interleaveComma(getNames(), printer, [&](StringAttr name) { printer << name.getValue(); });
+  llvm::interleaveComma(getNames(), printer, [&](StringAttr name) {
+    bool quoted = name.getValue().contains('(');
+    printer << (quoted ? "\"" : "") << name.getValue() << (quoted ? "\"" : "");
+  });
   printer << ">";
 }
 
 LogicalResult DimsAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<StringAttr> names) {
   for (StringAttr name : names)
     if (name.getValue() != "_" && !DimExpr::parse(name.getValue()))
-      return emitError() << "'" << name.getValue() << "' is not an affine size";
+      return emitError() << "'" << name.getValue() << "' is no size";
   return success();
 }
 

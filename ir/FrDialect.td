@@ -15,7 +15,7 @@ def Fr_Dialect : Dialect {
   let description = [{
     A module holds the physical tensors of the source (`fr.weights`), the tensors derived from them (`fr.param`), the state that
     a model keeps between calls (`fr.state`) and functions that compute. Activations have layout [batch, sequence, features];
-    heads are [batch, heads, sequence, head size]; linear weights are [out, in]. A dynamic size carries an affine expression
+    heads are [batch, heads, sequence, head size]; linear weights are [out, in]. A dynamic size carries a polynomial
     over symbols in the encoding of its type: B batch, S sequence of this call, P tokens already in the cache.
 
     Version log: 1, first version.
@@ -30,7 +30,7 @@ class Fr_Attr<string name, string mnemonic_, list<Trait> traits = []> : AttrDef<
 def Fr_DimsAttr : Fr_Attr<"Dims", "dims", [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "names of the dynamic sizes of a tensor type";
   let description = [{
-    One entry per dimension: an affine expression in canonical text (`P + S`), or `_` where the size is static.
+    One entry per dimension: a polynomial in canonical text (`P + S`), or `_` where the size is static.
     Stands as the encoding of a ranked tensor type.
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$names);
@@ -55,7 +55,8 @@ class Fr_EnumAttr<EnumAttrInfo info, string mnemonic> : EnumAttr<Fr_Dialect, inf
 
 def Fr_RopeKind : Fr_Enum<"RopeKind", "how rotary frequencies are scaled (transformers, modeling_rope_utils)", [
   I64EnumAttrCase<"Default", 0, "default">, I64EnumAttrCase<"Linear", 1, "linear">, I64EnumAttrCase<"Dynamic", 2, "dynamic">,
-  I64EnumAttrCase<"Llama3", 3, "llama3">, I64EnumAttrCase<"Yarn", 4, "yarn">, I64EnumAttrCase<"Longrope", 5, "longrope">]>;
+  I64EnumAttrCase<"Llama3", 3, "llama3">, I64EnumAttrCase<"Yarn", 4, "yarn">, I64EnumAttrCase<"Longrope", 5, "longrope">,
+  I64EnumAttrCase<"Proportional", 6, "proportional">]>;
 def Fr_RopeKindAttr : Fr_EnumAttr<Fr_RopeKind, "rope_kind">;
 
 def Fr_StateKind : Fr_Enum<"StateKind", "what a state holds between calls", [
@@ -81,6 +82,23 @@ def Fr_ScaleRule : Fr_Enum<"ScaleRule", "how the scale of a block follows from i
   I64EnumAttrCase<"AbsMax", 0, "abs_max">, I64EnumAttrCase<"SignedMax", 1, "signed_max">, I64EnumAttrCase<"MinMax", 2, "min_max">,
   I64EnumAttrCase<"PowerOfTwo", 3, "power_of_two">]>;
 def Fr_ScaleRuleAttr : Fr_EnumAttr<Fr_ScaleRule, "scale_rule">;
+
+def Fr_PoolKind : Fr_Enum<"PoolKind", "what a window becomes", [
+  I64EnumAttrCase<"Max", 0, "max">, I64EnumAttrCase<"Average", 1, "average">]>;
+def Fr_PoolKindAttr : Fr_EnumAttr<Fr_PoolKind, "pool_kind">;
+
+def Fr_PadMode : Fr_Enum<"PadMode", "what stands in the margin", [
+  I64EnumAttrCase<"Constant", 0, "constant">, I64EnumAttrCase<"Edge", 1, "edge">, I64EnumAttrCase<"Reflect", 2, "reflect">]>;
+def Fr_PadModeAttr : Fr_EnumAttr<Fr_PadMode, "pad_mode">;
+
+def Fr_Interpolation : Fr_Enum<"Interpolation", "how numbers between the samples are made", [
+  I64EnumAttrCase<"Nearest", 0, "nearest">, I64EnumAttrCase<"Linear", 1, "linear">, I64EnumAttrCase<"Cubic", 2, "cubic">]>;
+def Fr_InterpolationAttr : Fr_EnumAttr<Fr_Interpolation, "interpolation">;
+
+def Fr_ActKind : Fr_Enum<"ActKind", "activation of experts", [
+  I64EnumAttrCase<"Silu", 0, "silu">, I64EnumAttrCase<"Gelu", 1, "gelu">, I64EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,
+  I64EnumAttrCase<"Relu", 3, "relu">, I64EnumAttrCase<"Relu2", 4, "relu2">]>;
+def Fr_ActKindAttr : Fr_EnumAttr<Fr_ActKind, "act_kind">;
 
 def Fr_GeluKind : Fr_Enum<"GeluKind", "which approximation of GELU (Hendrycks & Gimpel, arXiv:1606.08415)", [
   I64EnumAttrCase<"None", 0, "none">, I64EnumAttrCase<"Tanh", 1, "tanh">]>;

@@ -100,6 +100,12 @@ std::vector<float> flagrelease::ropeFrequencies(fr::RopeTableOp op, int64_t leng
       inv[j] = 1.0f / (static_cast<float>(factors[j]) * p[j]);
     return inv;
   }
+  case fr::RopeKind::Proportional: {
+    std::vector<float> p = powers(theta, dim);
+    for (int64_t j = 0; j < half; ++j)
+      inv[j] = j < *op.getAngles() ? 1.0f / p[j] / factor : 0.0f;
+    return inv;
+  }
   }
   llvm_unreachable("all kinds are listed");
 }

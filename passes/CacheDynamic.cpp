@@ -10,7 +10,7 @@ namespace {
 struct CacheDynamicPass : impl::CacheDynamicBase<CacheDynamicPass> {
   void runOnOperation() override {
     mlir::FailureOr<llvm::SmallVector<StateUse>> uses = findStates(getOperation());
-    if (failed(uses))
+    if (failed(uses) || failed(exposeFixedStates(getOperation())))
       return signalPassFailure();
     for (StateUse &use : *uses) {
       mlir::Value past = addArgument(use.function, use.state.getType(), stateName("past_key_values", use.state));

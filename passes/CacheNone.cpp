@@ -18,6 +18,22 @@ struct CacheNonePass : impl::CacheNoneBase<CacheNonePass> {
       use.append.getResult().replaceAllUsesWith(use.append.getValue());
       use.append.erase();
     }
+    mlir::FailureOr<llvm::SmallVector<FixedStateUse>> fixed = findFixedStates(getOperation());
+    if (failed(fixed))
+      return signalPassFailure();
+    for (FixedStateUse &use : *fixed) {
+      for (fr::StateReadOp read : use.reads) {
+        mlir::OpBuilder builder(read);
+        auto scalar = tensorType({}, elementOf(read.getType()));
+        mlir::Value first = builder.create<fr::ConstantOp>(
+            read.getLoc(), cast<mlir::ElementsAttr>(mlir::DenseElementsAttr::get(
+                               scalar, static_cast<float>(use.state.getInit().convertToDouble()))));
+        read.getResult().replaceAllUsesWith(builder.create<fr::BroadcastOp>(read.getLoc(), read.getType(), first));
+        read.erase();
+      }
+      if (use.update)
+        use.update.erase();
+    }
     eraseStates(getOperation());
     if (failed(replaceSizes(getOperation(), {{"P", DimExpr(0)}})))
       signalPassFailure();

@@ -18,7 +18,7 @@ struct CacheStaticPass : impl::CacheStaticBase<CacheStaticPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     FailureOr<SmallVector<StateUse>> uses = findStates(module);
-    if (failed(uses))
+    if (failed(uses) || failed(exposeFixedStates(module)))
       return signalPassFailure();
     const int64_t columns = size;
     if (columns <= 0) {

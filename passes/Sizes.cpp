@@ -45,6 +45,10 @@ LogicalResult flagrelease::replaceSizes(ModuleOp module, const SizeMap &by) {
   if (walked.wasInterrupted())
     return failure();
 
+  module.walk([&](fr::NarrowOp op) {
+    op.setStart(DimExpr::parse(op.getStart())->replaceSymbols(by).str());
+    op.setSize(DimExpr::parse(op.getSize())->replaceSymbols(by).str());
+  });
   module.walk([&](fr::SizeOp op) {
     DimExpr size = DimExpr::parse(op.getExpression())->replaceSymbols(by);
     OpBuilder builder(op);
@@ -64,8 +68,7 @@ std::vector<std::string> flagrelease::sizeSymbols(ModuleOp module) {
   auto add = [&](Type type) {
     if (hasNamedSizes(type))
       for (const DimExpr &dim : dimsOf(type))
-        for (const auto &term : dim.coefficients())
-          symbols.insert(term.first);
+        symbols.merge(dim.symbols());
   };
   module.walk([&](Operation *op) {
     for (Type type : op->getResultTypes())

@@ -49,6 +49,56 @@ FailureOr<SmallVector<StateUse>> flagrelease::findStates(ModuleOp module) {
   return llvm::map_to_vector(order, [&](const auto &key) { return uses[std::get<2>(key)]; });
 }
 
+FailureOr<SmallVector<FixedStateUse>> flagrelease::findFixedStates(ModuleOp module) {
+  SymbolTable symbols(module);
+  SmallVector<FixedStateUse> uses;
+  llvm::DenseMap<Operation *, size_t> index;
+  auto use = [&](StringRef name, Operation *op) -> FixedStateUse & {
+    auto state = symbols.lookup<fr::StateOp>(name);
+    auto [it, fresh] = index.try_emplace(state, uses.size());
+    if (fresh)
+      uses.push_back({state, {}, {}, op->getParentOfType<func::FuncOp>()});
+    return uses[it->second];
+  };
+  bool bad = false;
+  module.walk([&](Operation *op) {
+    if (auto read = dyn_cast<fr::StateReadOp>(op)) {
+      use(read.getState(), op).reads.push_back(read);
+    } else if (auto update = dyn_cast<fr::StateUpdateOp>(op)) {
+      FixedStateUse &state = use(update.getState(), op);
+      if (state.update) {
+        update.emitOpError("updates state '") << update.getState() << "' a second time in one call";
+        bad = true;
+      }
+      state.update = update;
+    }
+  });
+  if (bad)
+    return failure();
+  llvm::stable_sort(uses, [](const FixedStateUse &a, const FixedStateUse &b) {
+    fr::StateOp first = a.state, second = b.state; // accessors of ops are not const
+    return first.getLayer() < second.getLayer();
+  });
+  return uses;
+}
+
+LogicalResult flagrelease::exposeFixedStates(ModuleOp module) {
+  FailureOr<SmallVector<FixedStateUse>> uses = findFixedStates(module);
+  if (failed(uses))
+    return failure();
+  for (FixedStateUse &use : *uses) {
+    Value past = addArgument(use.function, use.state.getType(), stateName("past_states", use.state));
+    addResult(use.function, use.update ? use.update.getValue() : past, stateName("present_states", use.state));
+    for (fr::StateReadOp read : use.reads) {
+      read.getResult().replaceAllUsesWith(past);
+      read.erase();
+    }
+    if (use.update)
+      use.update.erase();
+  }
+  return success();
+}
+
 static DictionaryAttr nameAttr(MLIRContext *context, StringRef name) {
   Builder builder(context);
   return builder.getDictionaryAttr(builder.getNamedAttr(kNameAttr, builder.getStringAttr(name)));

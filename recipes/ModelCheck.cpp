@@ -70,6 +70,10 @@ private:
         known.push_back(pattern(name.text()));
       for (const Param &param : step.params)
         bindParam(param);
+      if (step.kind == "scan") // the body's names for slices and states
+        for (const Param &param : step.params)
+          for (const Param &name : param.nested)
+            known.push_back(name.name);
       bindAll(step.body);
       for (const StepList &branch : step.branches)
         bindAll(branch);

@@ -41,6 +41,8 @@ yaml::Node flagrelease::mergeRecipes(const yaml::Node &child, const yaml::Node &
     if (!own) {
       out.entries.push_back(inherited);
     } else if (is_contained(kMerged, StringRef(inherited.key))) {
+      if (own->isNull())
+        continue; // the child has none
       yaml::Node merged = inherited.value;
       mergePatch(merged, *own);
       *own = std::move(merged);

@@ -111,6 +111,8 @@ bool ModelReader::readSection(const yaml::Entry &entry) {
     return true;
   }
   if (key == "gguf") {
+    if (node.isNull())
+      return true; // what the parent says does not hold here
     FailureOr<GgufSection> section = readGgufSection(node, diags);
     if (failed(section))
       return false;

@@ -261,6 +261,7 @@ void bindArguments(const StepList &steps, StringRef graph, KeyCollector &into) {
 std::set<std::string> ModelRecipe::configKeys() const {
   KeyCollector collector;
   collector.lets(let);
+  collector.bind("e"); // the number of an expert in a name of tensors
   size_t top = collector.depth();
   collector.add(graph);
   for (const GraphInput &input : inputs) {

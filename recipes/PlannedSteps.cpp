@@ -9,7 +9,6 @@ using llvm::StringRef;
 namespace {
 
 using enum ParamType;
-const ParamSchema kItem[] = {{"item", Expr}};
 
 const StringRef kNormKinds[] = {"rms", "layer"};
 const ParamSchema kQkNorm[] = {
@@ -94,41 +93,8 @@ const ParamSchema kAltupCorrect[] = {
     {"active", Int, true},         {"streams", Int, true},       {"clip", Number},
     {"eps", Number, true},         {"predictions", Value, true}, {"innovation", Value, true},
 };
-const ParamSchema kMagnitude[] = {{"like", Value, true, {}, {}, "result has the root mean square of this value"}};
 
-const ParamSchema kEmbed[] = {
-    {"weight", Tensor, true},
-    {"scale", Number},
-    {"rows", Int},
-    {"width", Int},
-};
-const ParamSchema kPositions[] = {
-    {"weight", Tensor, true, {}, {}, "table [positions, width]"},
-    {"rows", Int, true},
-    {"width", Int, true},
-    {"offset", Int, false, {}, {}, "added to the position"},
-};
-const ParamSchema kConv[] = {
-    {"weight", Tensor, true}, {"bias", Bool},  {"channels", Int, true, {}, {}, "of the result"},
-    {"kernel", Int, true},    {"stride", Int}, {"padding", Int},
-};
-const ParamSchema kGroupNorm[] = {{"weight", Tensor, true}, {"groups", Int, true}, {"eps", Number, true}};
-const ParamSchema kLayerNorm[] = {{"weight", Tensor}, {"eps", Number, true}, {"bias", Bool}, {"offset", Number}};
-const ParamSchema kRmsNorm[] = {{"weight", Tensor}, {"eps", Number, true}, {"offset", Number}};
-const ParamSchema kLinear[] = {{"weight", Tensor, true}, {"bias", Bool}, {"width", Int}};
-const ParamSchema kAct[] = {{"kind", String, true}};
-const ParamSchema kScale[] = {{"by", Number, true}};
-const ParamSchema kScaleBy[] = {{"weight", Tensor, true, {}, {}, "[features], multiplied element by element"}};
-const ParamSchema kSoftcap[] = {{"cap", Number, true, {}, {}, "cap * tanh(x / cap)"}};
 const ParamSchema kAxis[] = {{"axis", Int, true}};
-const ParamSchema kSelect[] = {{"axis", Int, true}, {"index", Int, true}};
-const ParamSchema kSlice[] = {{"axis", Int, true}, {"from", Int, true}, {"to", Int}};
-const ParamSchema kReshape[] = {
-    {"dims", List, false, {}, kItem, "0 keeps a size, -1 is what is left"},
-    {"like", Value, false, {}, {}, "or: the sizes of this value"},
-};
-const ParamSchema kTranspose[] = {{"order", List, true, {}, kItem}};
-const ParamSchema kConcat[] = {{"axis", Int, true}};
 const ParamSchema kTimestep[] = {
     {"width", Int, true},
     {"flip", Bool, true, {}, {}, "cosines first"},
@@ -142,56 +108,23 @@ const ParamSchema kResnet[] = {
     {"time", Value, true, {}, {}, "embedding added between the convolutions"},
     {"scale", Number},
 };
-const ParamSchema kInterpolate[] = {{"factor", Int, true}, {"mode", String, true}};
 const ParamSchema kGeglu[] = {
     {"proj", Tensor, true, {}, {}, "[2 * width, in]: value rows first"}, {"down", Tensor, true}, {"width", Int, true}};
-const ParamSchema kLmHead[] = {{"weight", Tensor, true}, {"tied_to", Tensor}, {"bias", Bool}, {"scale", Number}};
-const StringRef kPools[] = {"last_token", "first_token", "mean"};
-const ParamSchema kPool[] = {{"kind", Enum, true, kPools}, {"pad", Int}};
-const ParamSchema kChoiceScore[] = {{"ids", List, true, {}, kItem}};
-const ParamSchema kL2Norm[] = {{"eps", Number}};
 
 } // namespace
 
 llvm::ArrayRef<StepSchema> flagrelease::plannedSteps() {
   static const StepSchema kPlanned[] = {
-      {"act", kAct, false, "an activation"},
-      {"add", {}, false, "sum of its inputs"},
       {"altup_correct", kAltupCorrect, false,
        "corrects predicted streams by what the active one became (AltUp, arXiv 2301.13310)"},
       {"altup_predict", kAltupPredict, false, "predicts all streams from all streams"},
       {"attention", kAttention, false, "softmax(scale q k^T + mask) v"},
-      {"choice_score", kChoiceScore, false, "share of the last of a few tokens"},
-      {"concat", kConcat, false, "joins its inputs along an axis"},
-      {"conv1d", kConv, false, "convolution over a sequence, [batch, channels, length]"},
-      {"conv2d", kConv, false, "convolution over an image, [batch, channels, height, width]"},
-      {"embed", kEmbed, false, "rows of a table by ids"},
       {"geglu", kGeglu, false, "value * gelu(gate), projected back"},
-      {"group_norm", kGroupNorm, false, "norm over groups of channels"},
-      {"identity", {}, false, "its input: names a value with `out`"},
-      {"interpolate", kInterpolate, false, "enlarges an image"},
-      {"l2_norm", kL2Norm, false, "unit length"},
-      {"layer_norm", kLayerNorm, false, "layer norm"},
-      {"linear", kLinear, false, "x W^T + b"},
-      {"lm_head", kLmHead, false, "projection to the vocabulary"},
-      {"magnitude", kMagnitude, false, "scales to the root mean square of another value"},
       {"mamba2", kMamba2, false, "selective state space layer (Mamba-2, arXiv 2405.21060)"},
       {"mlp", kMlp, false, "feed-forward block"},
       {"mean", kAxis, false, "mean over an axis"},
-      {"mul", {}, false, "product of its inputs"},
-      {"pool", kPool, false, "one vector per row"},
-      {"positions", kPositions, false, "adds rows of a table by position"},
-      {"reshape", kReshape, false, "same elements, other sizes"},
       {"resnet", kResnet, false, "two convolutions with group norms, a time embedding and a shortcut"},
-      {"rms_norm", kRmsNorm, false, "RMS norm"},
-      {"scale", kScale, false, "multiplies by a number"},
-      {"scale_by", kScaleBy, false, "multiplies by a weight"},
-      {"select", kSelect, false, "one index of an axis"},
-      {"slice", kSlice, false, "a range of an axis"},
-      {"softcap", kSoftcap, false, "soft limit"},
-      {"stack", kAxis, false, "joins its inputs along a new axis"},
       {"timestep", kTimestep, false, "sinusoidal embedding of a time step"},
-      {"transpose", kTranspose, false, "permutes axes"},
   };
   return kPlanned;
 }

@@ -39,7 +39,7 @@ FailureOr<std::string> Param::evalText(const Scope &scope, Diagnostics &diags) c
 
 FailureOr<Value> Param::eval(const Scope &scope, Diagnostics &diags) const {
   if (type == ParamType::Tensor || type == ParamType::Value || type == ParamType::Bind || type == ParamType::Enum ||
-      type == ParamType::String) {
+      type == ParamType::String || type == ParamType::Size) {
     FailureOr<std::string> text = evalText(scope, diags);
     if (failed(text))
       return failure();

@@ -313,8 +313,10 @@ bool StepReader::readParam(const yaml::Node &node, const ParamSchema &schema, co
   switch (schema.type) {
   case ParamType::Tensor:
   case ParamType::Value:
-  case ParamType::Bind: {
-    FailureOr<Template> name = Template::parse(node, diags, /*indexed=*/schema.type != ParamType::Tensor);
+  case ParamType::Bind:
+  case ParamType::Size: {
+    bool indexed = schema.type == ParamType::Value || schema.type == ParamType::Bind;
+    FailureOr<Template> name = Template::parse(node, diags, indexed);
     if (succeeded(name))
       out.nameTemplate = *name;
     return succeeded(name);

@@ -17,6 +17,13 @@ static const ParamSchema kRepeat[] = {
 static const ParamSchema kChoose[] = {
     {"by", ParamType::Expr, true, {}, {}, "its text, int or bool chooses the case of that name"}};
 static const ParamSchema kCall[] = {{"graph", ParamType::String, true, {}, {}, "name of an entry of `graphs:`"}};
+static const ParamSchema kNamedValue[] = {{"*", ParamType::Value}};
+static const ParamSchema kScan[] = {
+    {"name", ParamType::String, true, {}, {}, "what the recurrence is called: ssm, gated_delta_rule, ..."},
+    {"axis", ParamType::Int, true, {}, {}, "of the sequences; the body sees slices without it"},
+    {"over", ParamType::Mapping, true, {}, kNamedValue, "name in the body: a sequence"},
+    {"carry", ParamType::Mapping, false, {}, kNamedValue, "name in the body: the state before the first step; the body binds the next one to the same name"},
+};
 static const ParamSchema kStack[] = {
     {"stack", ParamType::String, false, {}, {}, "name of the stack; default: the one without a name"}};
 
@@ -27,6 +34,7 @@ llvm::ArrayRef<StepSchema> flagrelease::combinators() {
       {"repeat", kRepeat, true, "the body, once per index, each on the result of the one before"},
       {"choose", kChoose, false, "one of the bodies in `cases`, chosen while the graph is built"},
       {"scope", {}, true, "the body with a tensor prefix, lets or a condition of its own"},
+      {"scan", kScan, true, "the body once for each slice; the results are the last states, then what the body made, stacked"},
       {"call", kCall, false, "a named graph, with arguments in `with`"},
       {"push", kStack, false, "puts its input on a stack and passes it on"},
       {"pop", kStack, false, "takes the value on top of a stack"},

@@ -15,6 +15,7 @@ enum class ParamType : uint8_t {
            ///< parts
   Value,   ///< a named value of the graph that the step reads ("kv[src]", "per_layer")
   Bind,    ///< a name that the step binds to one of its results ("kv.{i}")
+  Size,    ///< a size of a value: a named one, a number, or an expression in braces ("S", "{heads}", "2*{width}")
   Enum,    ///< one of `values`, or an expression after '='
   String,  ///< literal text, or an expression after '='
   Expr,    ///< an expression of any kind of value
@@ -50,7 +51,7 @@ struct StepGrammar {
   llvm::ArrayRef<StepSchema> later;
 };
 
-/// residual, parallel, repeat, choose, scope, call, push, pop. The reader adds them to every grammar.
+/// residual, parallel, repeat, choose, scope, scan, call, push, pop. The reader adds them to every grammar.
 llvm::ArrayRef<StepSchema> combinators();
 /// Kinds and parameters of blocks that recipes use already and that no importer has yet.
 llvm::ArrayRef<StepSchema> plannedSteps();

@@ -79,7 +79,7 @@ def named_classes(folder):
     names = set()
     for path in sorted(folder.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        for match in re.finditer(r"^defaults:\s*(?:\{\s*class:\s*)?([A-Za-z0-9_]+)", text, re.MULTILINE):
+        for match in re.finditer(r"^defaults:[ \t]*(?:\{\s*class:\s*)?([A-Za-z0-9_]+)", text, re.MULTILINE):
             names.add((match.group(1), path.name))
         for match in re.finditer(r"^defaults:\s*\n\s+class:\s*([A-Za-z0-9_]+)", text, re.MULTILINE):
             names.add((match.group(1), path.name))

@@ -106,7 +106,12 @@ private:
       return diags.error(request.function, what + Twine(" ") + Twine(index) + " has no '" + kNameAttr + "'");
     if (!names.claim(name))
       return diags.error(name.getValue(), "is the name of two inputs or outputs");
-    info.set_name(name.str());
+    fillInfo(info, name.str(), type);
+    return success();
+  }
+
+  void fillInfo(onnx::ValueInfoProto &info, const std::string &name, mlir::Type type) {
+    info.set_name(name);
     auto &tensor = *info.mutable_type()->mutable_tensor_type();
     tensor.set_elem_type(onnx_ir::elementTypeNumber(elementOf(type)));
     tensor.mutable_shape();
@@ -117,7 +122,6 @@ private:
       else
         entry.set_dim_param(dim.str());
     }
-    return success();
   }
 
   LogicalResult print(mlir::Operation &op) {
@@ -129,13 +133,15 @@ private:
       return printConstant(constant);
     if (auto node = dyn_cast<onnx_ir::NodeOp>(op))
       return printNode(node);
-    if (isa<onnx_ir::NoneOp, mlir::func::ReturnOp>(op))
+    if (auto scan = dyn_cast<onnx_ir::ScanOp>(op))
+      return printScan(scan);
+    if (isa<onnx_ir::NoneOp, onnx_ir::YieldOp, mlir::func::ReturnOp>(op))
       return success();
     return diags.error(op.getName().getStringRef(), "is not of the level that the ONNX exporter prints");
   }
 
   LogicalResult printNode(onnx_ir::NodeOp op) {
-    onnx::NodeProto &node = *model.mutable_graph()->add_node();
+    onnx::NodeProto &node = *nodes->add_node();
     node.set_op_type(op.getOpType().str());
     if (op.getDomainName() != kOnnxDomain)
       node.set_domain(op.getDomainName().str());
@@ -145,6 +151,15 @@ private:
       --given; // the format omits absent inputs at the end and leaves the name of others empty
     for (mlir::Value input : op.getInputs().take_front(given))
       node.add_input(isa<mlir::NoneType>(input.getType()) ? std::string() : valueNames.lookup(input));
+    nameOutputs(op, node);
+    if (mlir::DictionaryAttr attributes = op.getNodeAttributesAttr())
+      for (mlir::NamedAttribute attribute : attributes)
+        if (failed(printAttribute(*node.add_attribute(), attribute)))
+          return failure();
+    return success();
+  }
+
+  void nameOutputs(mlir::Operation *op, onnx::NodeProto &node) {
     for (mlir::OpResult output : op->getResults()) {
       auto [it, isNew] = valueNames.try_emplace(output, "");
       if (isNew) // not an output of the graph, whose name is fixed
@@ -153,10 +168,47 @@ private:
             op->getNumResults() == 1 ? node.name() : names.unique(node.name() + ":" + std::to_string(output.getResultNumber()));
       node.add_output(it->second);
     }
-    if (mlir::DictionaryAttr attributes = op.getNodeAttributesAttr())
-      for (mlir::NamedAttribute attribute : attributes)
-        if (failed(printAttribute(*node.add_attribute(), attribute)))
-          return failure();
+  }
+
+  /// The body's nodes stand in a graph of their own, which sees the values, constants and params outside.
+  LogicalResult printScan(onnx_ir::ScanOp op) {
+    onnx::NodeProto &node = *nodes->add_node();
+    node.set_op_type("Scan");
+    node.set_name(names.ofNode(op.getLoc(), "Scan"));
+    for (mlir::Value input : op.getInputs())
+      node.add_input(valueNames.lookup(input));
+    nameOutputs(op, node);
+    const auto states = static_cast<size_t>(op.getStates());
+    auto integers = [&](llvm::StringRef name, size_t count, int64_t value) {
+      onnx::AttributeProto &attribute = *node.add_attribute();
+      attribute.set_name(name.str());
+      attribute.set_type(onnx::AttributeProto::INTS);
+      for (size_t i = 0; i < count; ++i)
+        attribute.add_ints(value);
+    };
+    onnx::AttributeProto &sequences = *node.add_attribute();
+    sequences.set_name("num_scan_inputs");
+    sequences.set_type(onnx::AttributeProto::INT);
+    sequences.set_i(static_cast<int64_t>(op.getInputs().size() - states));
+    integers("scan_input_axes", op.getInputs().size() - states, op.getAxis());
+    integers("scan_output_axes", op.getNumResults() - states, op.getAxis());
+    onnx::AttributeProto &bodyAttribute = *node.add_attribute();
+    bodyAttribute.set_name("body");
+    bodyAttribute.set_type(onnx::AttributeProto::GRAPH);
+    onnx::GraphProto &graph = *bodyAttribute.mutable_g();
+    graph.set_name(node.name());
+    mlir::Block &body = op.getBody().front();
+    for (mlir::BlockArgument argument : body.getArguments()) {
+      std::string &name = valueNames[argument] = names.unique(node.name() + ".in" + std::to_string(argument.getArgNumber()));
+      fillInfo(*graph.add_input(), name, argument.getType());
+    }
+    onnx::GraphProto *outside = std::exchange(nodes, &graph);
+    for (mlir::Operation &inner : body)
+      if (failed(print(inner)))
+        return failure();
+    nodes = outside;
+    for (mlir::Value value : body.getTerminator()->getOperands())
+      fillInfo(*graph.add_output(), valueNames.lookup(value), value.getType());
     return success();
   }
 
@@ -354,6 +406,7 @@ private:
   mlir::SymbolTable symbols;
   mlir::func::FuncOp function;
   onnx::ModelProto model;
+  onnx::GraphProto *nodes = model.mutable_graph(); ///< where nodes go: the graph, or the body of a scan
   Names names;
   llvm::DenseMap<mlir::Value, std::string> valueNames;
   std::map<std::pair<std::string, const void *>, std::string> params; ///< param and type -> name of the initializer

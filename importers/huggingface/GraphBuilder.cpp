@@ -142,8 +142,28 @@ Value GraphBuilder::weight(const std::string &name, llvm::ArrayRef<int64_t> size
     (void)diags.error(tensor->name, "holds " + dtypeName(tensor->type) + ", the model needs floating-point numbers here",
                       "the checkpoint is quantised in a way that this recipe does not know");
   }
-  auto type = tensorType(expected, mlirType(tensor->type, builder.getContext()));
-  return builder.create<fr::UseOp>(loc(), type, SymbolRefAttr::get(builder.getContext(), tensors.paramOf(*tensor)));
+  return use(*tensor);
+}
+
+/// A param as a value. Inside a scan it is read before the first step.
+Value GraphBuilder::use(const CheckpointTensor &tensor) {
+  OpBuilder::InsertionGuard guard(builder);
+  if (beforeScan)
+    builder.restoreInsertionPoint(*beforeScan);
+  DimExprs dims(tensor.shape.begin(), tensor.shape.end());
+  auto type = tensorType(dims, mlirType(tensor.type, builder.getContext()));
+  return builder.create<fr::UseOp>(loc(), type, SymbolRefAttr::get(builder.getContext(), tensors.paramOf(tensor)));
+}
+
+Value GraphBuilder::tensor(const std::string &name) {
+  used.push_back(name);
+  const CheckpointTensor *tensor = tensors.find(name);
+  if (!tensor) {
+    tensors.missing(name);
+    return {};
+  }
+  tensors.consume(*tensor);
+  return use(*tensor);
 }
 
 Value GraphBuilder::appendState(StringRef part, Value value, int64_t axis) {
@@ -156,9 +176,32 @@ Value GraphBuilder::appendState(StringRef part, Value value, int64_t axis) {
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(function);
-    builder.create<fr::StateOp>(loc(), symbol, fr::StateKind::KV, layer < 0 ? 0 : layer, part, axis, tensorType(past, element));
+    builder.create<fr::StateOp>(loc(), symbol, fr::StateKind::KV, layer < 0 ? 0 : layer, part, axis, tensorType(past, element),
+                                llvm::APFloat(0.0));
   }
   return builder.create<fr::StateAppendOp>(loc(), tensorType(all, element), symbol, value);
+}
+
+Value GraphBuilder::readState(fr::StateKind kind, StringRef part, Type type, double init) {
+  int64_t index = layer < 0 ? 0 : layer;
+  std::string symbol = ("state." + Twine(index) + "." + part).str();
+  {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(function);
+    builder.create<fr::StateOp>(loc(), symbol, kind, index, part, 0, cast<RankedTensorType>(type), llvm::APFloat(init));
+  }
+  return builder.create<fr::StateReadOp>(loc(), type, symbol);
+}
+
+LogicalResult GraphBuilder::updateState(StringRef part, Value value, const Place &at) {
+  std::string symbol = ("state." + Twine(layer < 0 ? 0 : layer) + "." + part).str();
+  auto state = module.lookupSymbol<fr::StateOp>(symbol);
+  if (!state)
+    return diags.error(at.str(), "no step of this layer reads the state '" + part + "'", "read it first");
+  if (state.getType() != value.getType())
+    return diags.error(at.str(), "the state '" + part + "' changes its type", "give back what `state` reads, with other numbers");
+  builder.create<fr::StateUpdateOp>(loc(), symbol, value);
+  return success();
 }
 
 Value GraphBuilder::tap(const std::string &name, Value value) {
@@ -238,6 +281,8 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
     if (failed(value))
       return failure();
     results = SmallVector<Value>{*value};
+  } else if (step.kind == "scan") {
+    results = scan(step, scope, at);
   } else if (step.kind == "call") {
     results = call(step, operands.empty() ? Value() : operands.front(), scope, at);
   } else if (step.kind == "push" || step.kind == "pop") {
@@ -415,6 +460,86 @@ FailureOr<Value> GraphBuilder::choose(const Step &step, Value x, const Scope &sc
   if (failed(runBody(chosen->body, x, scope, at)))
     return failure();
   return x;
+}
+
+FailureOr<SmallVector<Value>> GraphBuilder::scan(const Step &step, const Scope &scope, const std::string &at) {
+  FailureOr<std::optional<std::string>> name = step.getText("name", scope, diags);
+  FailureOr<std::optional<int64_t>> axis = step.getInt("axis", scope, diags);
+  if (failed(name) || failed(axis))
+    return failure();
+  auto values = [&](StringRef parameter, SmallVector<std::string> &names, SmallVector<Value> &out) -> LogicalResult {
+    const Param *mapping = step.find(parameter);
+    for (const Param &entry : mapping ? llvm::ArrayRef<Param>(mapping->nested) : llvm::ArrayRef<Param>()) {
+      FailureOr<std::string> text = entry.evalText(scope, diags);
+      if (failed(text))
+        return failure();
+      Value value = lookup(*text);
+      if (!value)
+        return diags.error(entry.place.str(), "no value is called '" + *text + "' here", "name an id or an `out:` of an earlier step");
+      names.push_back(entry.name);
+      out.push_back(value);
+    }
+    return success();
+  };
+  SmallVector<std::string> stateNames, sliceNames;
+  SmallVector<Value> inits, sequences;
+  if (failed(values("carry", stateNames, inits)) || failed(values("over", sliceNames, sequences)))
+    return failure();
+  Region region;
+  Block &body = region.emplaceBlock();
+  DimExpr steps;
+  for (Value init : inits)
+    body.addArgument(init.getType(), loc());
+  for (Value sequence : sequences) {
+    DimExprs dims = dimsOf(sequence.getType());
+    if (**axis < 0 || **axis >= static_cast<int64_t>(dims.size()) || (sequence != sequences.front() && dims[**axis] != steps))
+      return diags.error(step.place.str(), "the sequences of a scan have the same size along `axis`", "check their shapes");
+    steps = dims[**axis];
+    dims.erase(dims.begin() + **axis);
+    body.addArgument(tensorType(dims, elementOf(sequence.getType())), loc());
+  }
+  // The names of the body hide those outside, for its length.
+  std::map<std::string, Value> outerNamed = named;
+  for (auto [i, inner] : llvm::enumerate(llvm::concat<std::string>(stateNames, sliceNames)))
+    named[inner] = body.getArgument(i);
+  OpBuilder::InsertPoint outside = builder.saveInsertionPoint();
+  std::optional<OpBuilder::InsertPoint> outerUses = beforeScan;
+  if (!beforeScan)
+    beforeScan = outside;
+  builder.setInsertionPointToEnd(&body);
+  Value stream;
+  LogicalResult built = runBody(step.body, stream, scope, at);
+  SmallVector<Value> yielded;
+  SmallVector<Type> types;
+  if (succeeded(built)) {
+    for (const std::string &state : stateNames)
+      yielded.push_back(lookup(state));
+    if (stream)
+      yielded.push_back(stream);
+    for (auto [i, value] : llvm::enumerate(yielded)) {
+      if (i < stateNames.size()) {
+        if (value.getType() != inits[i].getType())
+          built = diags.error(step.place.str(), "the state '" + stateNames[i] + "' changes its shape from one step to the next",
+                              "bind a value of the same shape to its name");
+        types.push_back(inits[i].getType());
+      } else {
+        DimExprs dims = dimsOf(value.getType());
+        if (**axis > static_cast<int64_t>(dims.size()))
+          return diags.error(step.place.str(), "what the body makes has no place for axis " + Twine(**axis), "give it more axes");
+        dims.insert(dims.begin() + **axis, steps);
+        types.push_back(tensorType(dims, elementOf(value.getType())));
+      }
+    }
+    builder.create<fr::ScanYieldOp>(loc(), yielded);
+  }
+  named = std::move(outerNamed);
+  beforeScan = outerUses;
+  builder.restoreInsertionPoint(outside);
+  if (failed(built))
+    return failure();
+  auto op = builder.create<fr::ScanOp>(loc(), types, builder.getStringAttr(**name), inits, sequences, builder.getI64IntegerAttr(**axis));
+  op.getBody().takeBody(region);
+  return SmallVector<Value>(op.getResults());
 }
 
 FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, const Scope &scope, const std::string &at) {

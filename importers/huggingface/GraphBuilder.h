@@ -53,8 +53,16 @@ public:
   /// appear in one run.
   mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> sizes, const llvm::Twine &sizesFrom);
   const CheckpointTensor *findTensor(const std::string &name) const { return tensors.find(name); }
+  /// The tensor of exactly this name as it is stored, whatever its shape; missing ones are reported, and null then.
+  mlir::Value tensor(const std::string &name);
+  /// Binds a name that later steps of any list may read.
+  void bind(StringRef name, mlir::Value value) { named[name.str()] = value; }
   /// Appends to a cache of this layer and returns all of it. `part` is "key" or "value".
   mlir::Value appendState(StringRef part, mlir::Value value, int64_t axis);
+  /// A state of this layer that keeps its size: what the call before left, zeros (or `init`) at first.
+  mlir::Value readState(fr::StateKind kind, StringRef part, mlir::Type type, double init);
+  LogicalResult updateState(StringRef part, mlir::Value value, const Place &at);
+  bool hasInput(StringRef name) const { return inputs.count(name.str()) != 0; }
   int64_t layerIndex() const { return layer; }
 
 private:
@@ -69,7 +77,9 @@ private:
   FailureOr<mlir::Value> repeat(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
   FailureOr<mlir::Value> parallel(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
   FailureOr<mlir::Value> choose(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  FailureOr<llvm::SmallVector<mlir::Value>> scan(const Step &step, const Scope &scope, const std::string &at);
   FailureOr<llvm::SmallVector<mlir::Value>> call(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  mlir::Value use(const CheckpointTensor &tensor);
   mlir::Value tap(const std::string &name, mlir::Value value);
   LogicalResult runBody(const StepList &steps, mlir::Value &stream, const Scope &scope, const std::string &at, bool top = false);
 
@@ -86,6 +96,8 @@ private:
   std::vector<std::string> hidden;
   std::set<std::string> tapNames;
   std::string place; ///< for locations
+  /// Inside the body of a scan: where params are read, so that no step reads them anew.
+  std::optional<mlir::OpBuilder::InsertPoint> beforeScan;
   int64_t layer = -1, iterations = 0;
   unsigned callDepth = 0;
   const Scope *top = nullptr; ///< of the list that run() was given: what a called graph sees beside its arguments
@@ -127,8 +139,24 @@ public:
   FailureOr<bool> flag(StringRef parameter, bool otherwise);
   FailureOr<std::optional<std::string>> text(StringRef parameter);
 
-  /// x W^T (+ b): W is <module>.weight [outs, width of x].
-  FailureOr<mlir::Value> linear(mlir::Value x, const std::string &module, int64_t outs, bool bias, const llvm::Twine &sizesFrom);
+  /// A value parameter: the named value of the graph; null if the parameter is absent.
+  FailureOr<mlir::Value> value(StringRef parameter);
+  /// An axis of a value of this rank; negative ones count from the end.
+  FailureOr<int64_t> axis(StringRef parameter, int64_t rank);
+  /// A list of ints, or one int for each of `count` entries; `otherwise` when absent.
+  FailureOr<llvm::SmallVector<int64_t>> integers(StringRef parameter, size_t count, std::optional<int64_t> otherwise);
+  /// A list of sizes ("B", "{heads}").
+  FailureOr<DimExprs> sizes(StringRef parameter);
+  FailureOr<DimExpr> size(StringRef parameter);
+  mlir::Value constant(double value); ///< f32 []
+  mlir::Value integerConstant(llvm::ArrayRef<int64_t> values, llvm::ArrayRef<int64_t> shape);
+  mlir::Value slice(mlir::Value value, int64_t axis, const DimExpr &start, const DimExpr &size);
+  /// Fails unless there are `count` operands.
+  LogicalResult operandCount(size_t least, size_t most);
+
+  /// x W^T (+ b): W is <module>.weight [outs, width of x], or [width of x, outs] when it is stored transposed.
+  FailureOr<mlir::Value> linear(mlir::Value x, const std::string &module, int64_t outs, bool bias, const llvm::Twine &sizesFrom,
+                                bool transposed = false);
   mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> sizes, const llvm::Twine &sizesFrom) {
     return graph.weight(name, sizes, sizesFrom);
   }

@@ -21,6 +21,9 @@ void OnnxDialect::initialize() {
       >();
 }
 
+// The implicit terminator of a body that is being built.
+void YieldOp::build(OpBuilder &, OperationState &) {}
+
 LogicalResult OnnxDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   if (attribute.getName() != kOpsetAttr)
     return op->emitError("unknown attribute '") << attribute.getName().getValue() << "'";

@@ -69,6 +69,25 @@ def Onnx_ViewOp : Onnx_Op<"view", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Onnx_ScanOp : Onnx_Op<"scan", [SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "the operator Scan: its body is a region, all sequences run along one axis";
+  let description = [{
+    Inputs are `states` initial states, then the sequences; results the last states, then the stacked outputs. The body may use
+    values from outside, as the file format allows.
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, I64Attr:$states, I64Attr:$axis);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$inputs `states` $states `axis` $axis attr-dict `:` functional-type($inputs, $outputs) $body";
+}
+
+def Onnx_YieldOp : Onnx_Op<"yield", [Pure, Terminator, HasParent<"ScanOp">]> {
+  let summary = "ends the body of a scan";
+  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+  let builders = [OpBuilder<(ins), [{}]>];
+}
+
 def Onnx_NoneOp : Onnx_Op<"none", [Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
   let summary = "an optional input that is absent";
   let results = (outs NoneType:$result);

@@ -1,5 +1,6 @@
 // Reference functions of rotary positions and attention.
 #include "ir/Rope.h"
+#include "ir/reference/Index.h"
 #include "ir/reference/Reference.h"
 
 #include <algorithm>
@@ -17,12 +18,14 @@ template <typename T> LogicalResult ropeTable(REF_PARAMS) {
   int64_t length = 1;
   for (int64_t position : in[0]->i)
     length = std::max(length, position + 1);
+  for (T position : in[0]->f)
+    length = std::max(length, static_cast<int64_t>(position) + 1);
   std::vector<float> frequencies = ropeFrequencies(rope, length);
   T scaling = static_cast<T>(rope.getAttentionScaling().convertToDouble());
   int64_t half = frequencies.size();
   for (int64_t token = 0; token < in[0]->elements(); ++token)
     for (int64_t j = 0; j < half; ++j) {
-      T angle = static_cast<T>(in[0]->i[token]) * static_cast<T>(frequencies[j]);
+      T angle = (in[0]->integer ? static_cast<T>(in[0]->i[token]) : in[0]->f[token]) * static_cast<T>(frequencies[j]);
       out[0].f[token * half + j] = std::cos(angle) * scaling;
       out[1].f[token * half + j] = std::sin(angle) * scaling;
     }
@@ -72,6 +75,11 @@ template <typename T> LogicalResult attentionMask(REF_PARAMS) {
           visible &= j <= column + maskOp.getDiagonal();
         if (maskOp.getWindow())
           visible &= count[j] > count[column] - *maskOp.getWindow();
+        if (maskOp.getWindow() && maskOp.getTwoSided())
+          visible &= count[j] < count[column] + *maskOp.getWindow();
+        // The running count of the first real token is 1.
+        if (maskOp.getChunk())
+          visible &= (count[j] - 1) / *maskOp.getChunk() == (count[column] - 1) / *maskOp.getChunk();
         out[0].i[(b * queries + i) * keys + j] = visible;
       }
     }
@@ -82,13 +90,23 @@ template <typename T> LogicalResult attentionMask(REF_PARAMS) {
 template <typename T> LogicalResult attention(REF_PARAMS) {
   auto attentionOp = cast<fr::AttentionOp>(op);
   const RefTensor<T> &q = *in[0], &k = *in[1], &v = *in[2];
-  const RefTensor<T> *mask = attentionOp.getMask() ? in[3] : nullptr;
+  unsigned next = 3;
+  const RefTensor<T> *mask = attentionOp.getMask() ? in[next++] : nullptr;
+  const RefTensor<T> *bias = attentionOp.getBias() ? in[next++] : nullptr;
+  const RefTensor<T> *sinks = attentionOp.getSinks() ? in[next++] : nullptr;
   int64_t batch = q.shape[0], heads = q.shape[1], queries = q.shape[2], d = q.shape[3];
   int64_t keyHeads = k.shape[1], keys = k.shape[2], dv = v.shape[3], group = heads / keyHeads;
   T scale = static_cast<T>(attentionOp.getScale().convertToDouble());
   T cap = attentionOp.getSoftcap() ? static_cast<T>(attentionOp.getSoftcap()->convertToDouble()) : T(0);
   const T hidden = static_cast<T>(std::numeric_limits<float>::lowest());
-  bool sharedMask = mask && mask->shape[0] == 1;
+  // Strides of what broadcasts over [B, n, S, T].
+  auto strides = [&](const RefTensor<T> *x) {
+    return x ? broadcastStrides(x->shape, {batch, heads, queries, keys}) : std::vector<int64_t>(4, 0);
+  };
+  const std::vector<int64_t> maskStrides = strides(mask), biasStrides = strides(bias);
+  auto place = [](const std::vector<int64_t> &stride, int64_t b, int64_t h, int64_t i, int64_t j) {
+    return b * stride[0] + h * stride[1] + i * stride[2] + j * stride[3];
+  };
   std::vector<T> scores(keys);
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t h = 0; h < heads; ++h)
@@ -104,13 +122,19 @@ template <typename T> LogicalResult attention(REF_PARAMS) {
           dot *= scale;
           if (cap != 0)
             dot = cap * std::tanh(dot / cap);
-          if (mask && !mask->i[((sharedMask ? 0 : b) * queries + i) * keys + j])
+          if (bias)
+            dot += bias->f[place(biasStrides, b, h, i, j)];
+          if (mask && !mask->i[place(maskStrides, b, h, i, j)])
             dot = hidden;
           scores[j] = dot;
           top = std::max(top, dot);
         }
+        if (sinks)
+          top = std::max(top, sinks->f[h]);
         for (T &score : scores)
           sum += score = std::exp(score - top);
+        if (sinks)
+          sum += std::exp(sinks->f[h] - top);
         T *result = out[0].f.data() + ((b * heads + h) * queries + i) * dv;
         std::fill_n(result, dv, T(0));
         for (int64_t j = 0; j < keys; ++j)

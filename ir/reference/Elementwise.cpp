@@ -2,6 +2,7 @@
 #include "ir/reference/Index.h"
 #include "ir/reference/Reference.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace flagrelease;
@@ -15,7 +16,17 @@ template <typename T, T (*F)(T)> LogicalResult unary(REF_PARAMS) {
     out[0].f[i] = F(in[0]->f[i]);
   return success();
 }
+/// The same for integers too.
+template <typename T, T (*F)(T), int64_t (*I)(int64_t)> LogicalResult unaryAny(REF_PARAMS) {
+  for (size_t i = 0; i < in[0]->i.size(); ++i)
+    out[0].i[i] = I(in[0]->i[i]);
+  return unary<T, F>(op, in, out, context);
+}
 template <typename T> T negF(T x) { return -x; }
+template <typename T> T absF(T x) { return x < 0 ? -x : x; }
+template <typename T> T notF(T x) { return x == 0; }
+/// log(1 + e^x) without overflow.
+template <typename T> T softplusF(T x) { return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))); }
 template <typename T> T expF(T x) { return std::exp(x); }
 template <typename T> T logF(T x) { return std::log(x); }
 template <typename T> T sqrtF(T x) { return std::sqrt(x); }
@@ -117,7 +128,10 @@ template <typename T> LogicalResult select(REF_PARAMS) {
 
 template <typename T> ArrayRef<RefEntry<T>> flagrelease::elementwiseReference() {
   static const RefEntry<T> table[] = {
-      {"fr.neg", &unary<T, negF<T>>},
+      {"fr.neg", &unaryAny<T, negF<T>, negF<int64_t>>},
+      {"fr.abs", &unaryAny<T, absF<T>, absF<int64_t>>},
+      {"fr.not", &unaryAny<T, notF<T>, notF<int64_t>>},
+      {"fr.softplus", &unary<T, softplusF<T>>},
       {"fr.exp", &unary<T, expF<T>>},
       {"fr.log", &unary<T, logF<T>>},
       {"fr.sqrt", &unary<T, sqrtF<T>>},

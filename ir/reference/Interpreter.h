@@ -5,6 +5,8 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include "llvm/ADT/DenseMap.h"
+
 namespace flagrelease {
 
 /// Named tensors going in and out of a call. States are kept between calls of the same session.
@@ -25,6 +27,12 @@ public:
   int64_t cachedTokens() const;
 
 private:
+  using Values = llvm::DenseMap<mlir::Value, RefTensor<T>>;
+  /// Runs the ops of a block up to its terminator, whose operands stay in `values`.
+  LogicalResult runBlock(mlir::Block &block, Values &values, RefContext<T> &context, const Request &request, NamedTensors &outputs);
+  LogicalResult runOp(mlir::Operation &op, Values &values, RefContext<T> &context, const Request &request, NamedTensors &outputs);
+  LogicalResult runScan(fr::ScanOp scan, Values &values, RefContext<T> &context, const Request &request);
+
   mutable mlir::ModuleOp module; ///< MLIR's handles are not const
   ParamReader &params;
   std::map<std::string, RefTensor<T>> states;

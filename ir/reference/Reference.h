@@ -68,6 +68,8 @@ template <typename T> llvm::ArrayRef<RefEntry<T>> shapeReference();
 template <typename T> llvm::ArrayRef<RefEntry<T>> numberReference();
 template <typename T> llvm::ArrayRef<RefEntry<T>> layerReference();
 template <typename T> llvm::ArrayRef<RefEntry<T>> attentionReference();
+template <typename T> llvm::ArrayRef<RefEntry<T>> convolutionReference();
+template <typename T> llvm::ArrayRef<RefEntry<T>> expertReference();
 
 /// The entry for an op; null when the op is handled by the interpreter (use, tap, state) or unknown.
 template <typename T> const RefEntry<T> *findReference(llvm::StringRef opName);

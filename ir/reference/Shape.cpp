@@ -2,7 +2,9 @@
 #include "ir/reference/Index.h"
 #include "ir/reference/Reference.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace flagrelease;
 using namespace mlir;
@@ -74,6 +76,74 @@ template <typename T> LogicalResult slice(REF_PARAMS) {
   for (int64_t o = 0; o < outer; ++o)
     for (int64_t j = 0; j < size * inner; ++j)
       copyElement(out[0], o * size * inner + j, *in[0], (o * from + start) * inner + j);
+  return success();
+}
+
+template <typename T> LogicalResult narrow(REF_PARAMS) {
+  auto narrowOp = cast<fr::NarrowOp>(op);
+  const int64_t axis = narrowOp.getAxis(), from = in[0]->shape[axis], size = out[0].shape[axis];
+  std::optional<int64_t> start = DimExpr::parse(narrowOp.getStart())->evaluate(context.sizes);
+  if (!start || *start < 0 || *start + size > from)
+    return context.diags.error("fr.narrow", "takes " + Twine(size) + " elements from '" + narrowOp.getStart() + "' on of " + Twine(from));
+  auto [outer, inner] = outerInner(in[0]->shape, axis);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t j = 0; j < size * inner; ++j)
+      copyElement(out[0], o * size * inner + j, *in[0], (o * from + *start) * inner + j);
+  return success();
+}
+
+template <typename T> LogicalResult broadcastTo(REF_PARAMS) {
+  const std::vector<int64_t> strides[1] = {broadcastStrides(in[0]->shape, out[0].shape)};
+  walk(out[0].shape, strides, [&](int64_t flat, const int64_t *at) { copyElement(out[0], flat, *in[0], at[0]); });
+  return success();
+}
+
+template <typename T> LogicalResult pad(REF_PARAMS) {
+  auto padOp = cast<fr::PadOp>(op);
+  const std::vector<int64_t> own = stridesOf(in[0]->shape), places[1] = {stridesOf(out[0].shape)};
+  const fr::PadMode mode = padOp.getMode();
+  const double value = padOp.getValue().convertToDouble();
+  walk(out[0].shape, places, [&](int64_t flat, const int64_t *) {
+    int64_t rest = flat, from = 0;
+    bool inside = true;
+    for (size_t d = 0; d < own.size(); ++d) {
+      const int64_t size = in[0]->shape[d];
+      int64_t i = rest / places[0][d] - padOp.getLow()[d];
+      rest %= places[0][d];
+      if (mode == fr::PadMode::Edge)
+        i = std::clamp<int64_t>(i, 0, size - 1);
+      else if (mode == fr::PadMode::Reflect)
+        i = i < 0 ? -i : i >= size ? 2 * (size - 1) - i : i;
+      inside &= i >= 0 && i < size;
+      from += i * own[d];
+    }
+    if (inside)
+      copyElement(out[0], flat, *in[0], from);
+    else if (out[0].integer)
+      out[0].i[flat] = static_cast<int64_t>(value);
+    else
+      out[0].f[flat] = static_cast<T>(value);
+  });
+  return success();
+}
+
+template <typename T> LogicalResult topK(REF_PARAMS) {
+  const int64_t k = cast<fr::TopKOp>(op).getK(), n = in[0]->shape.back();
+  std::vector<int64_t> order(n);
+  for (int64_t row = 0; row < (n ? in[0]->elements() / n : 0); ++row) {
+    std::iota(order.begin(), order.end(), 0);
+    auto larger = [&](auto *x) {
+      std::stable_sort(order.begin(), order.end(), [x](int64_t a, int64_t b) { return x[a] > x[b]; });
+    };
+    if (in[0]->integer)
+      larger(in[0]->i.data() + row * n);
+    else
+      larger(in[0]->f.data() + row * n);
+    for (int64_t j = 0; j < k; ++j) {
+      copyElement(out[0], row * k + j, *in[0], row * n + order[j]);
+      out[1].i[row * k + j] = order[j];
+    }
+  }
   return success();
 }
 
@@ -226,7 +296,8 @@ template <typename T> ArrayRef<RefEntry<T>> flagrelease::shapeReference() {
       {"fr.constant", &constant<T>}, {"fr.cast", &castValues<T>}, {"fr.reshape", &reshape<T>}, {"fr.transpose", &transpose<T>},
       {"fr.slice", &slice<T>},       {"fr.concat", &concat<T>},   {"fr.gather", &gather<T>},   {"fr.iota", &iota<T>},
       {"fr.size", &size<T>},         {"fr.cumsum", &cumsum<T>},   {"fr.reduce", &reduce<T>},   {"fr.arg_max", &argMax<T>},
-      {"fr.scatter", &scatter<T>},
+      {"fr.scatter", &scatter<T>},   {"fr.narrow", &narrow<T>},   {"fr.broadcast", &broadcastTo<T>}, {"fr.pad", &pad<T>},
+      {"fr.top_k", &topK<T>},
   };
   return table;
 }

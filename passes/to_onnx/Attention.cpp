@@ -38,8 +38,8 @@ Values lowerAttentionMask(fr::AttentionMaskOp op, Emitter &e) {
                            return Values{e.compare("Less", e.unsqueeze(e.iota(keys), {0, 1, 2}),
                                                    e.unsqueeze(columnPlus(op.getDiagonal() + 1), {0, 1, 3}))};
                          }}})[0]);
-  if (op.getWindow()) {
-    // Distance in real tokens: positions, or with padding their running count.
+  if (op.getWindow() || op.getChunk()) {
+    // Places among real tokens: positions, or with padding their running count.
     Value keyRank, queryRank;
     if (real) {
       Value count = e.cumsum(e.cast(real, i64), 1); // [B, T]
@@ -49,7 +49,17 @@ Values lowerAttentionMask(fr::AttentionMaskOp op, Emitter &e) {
       keyRank = e.unsqueeze(e.iota(keys), {0, 1, 2});
       queryRank = e.unsqueeze(columnPlus(0), {0, 1, 3});
     }
-    also(e.compare("Less", e.binary("Sub", queryRank, keyRank), e.scalarInt(*op.getWindow())));
+    if (op.getWindow())
+      also(e.compare("Less", e.binary("Sub", queryRank, keyRank), e.scalarInt(*op.getWindow())));
+    if (op.getWindow() && op.getTwoSided())
+      also(e.compare("Less", e.binary("Sub", keyRank, queryRank), e.scalarInt(*op.getWindow())));
+    if (op.getChunk()) {
+      auto chunk = [&](Value rank) { // a count begins with 1, a position with 0
+        Value place = real ? e.binary("Sub", rank, e.scalarInt(1)) : rank;
+        return e.binary("Div", place, e.scalarInt(*op.getChunk()));
+      };
+      also(e.compare("Equal", chunk(queryRank), chunk(keyRank)));
+    }
   }
   if (!mask)
     mask = e.constant(DenseElementsAttr::get(RankedTensorType::get({1, 1, 1, 1}, i1), true));
@@ -58,7 +68,7 @@ Values lowerAttentionMask(fr::AttentionMaskOp op, Emitter &e) {
 
 /// Query heads that share a key head are rows of one product, so keys and values are never repeated: q [B, n, S, d] is read as
 /// [B, k, n/k * S, d].
-Value attentionDecomposed(fr::AttentionOp op, Value q, Value k, Value v, Value mask, Emitter &e) {
+Value attentionDecomposed(fr::AttentionOp op, Value q, Value k, Value v, Value mask, Value bias, Value sinks, Emitter &e) {
   Type element = elementOf(q.getType());
   DimExprs qDims = dimsOf(q.getType()), kDims = dimsOf(k.getType()), vDims = dimsOf(v.getType());
   int64_t heads = qDims[1].value(), keyHeads = kDims[1].value(), group = heads / keyHeads;
@@ -72,11 +82,20 @@ Value attentionDecomposed(fr::AttentionOp op, Value q, Value k, Value v, Value m
     Value cap = e.scalar(op.getSoftcap()->convertToDouble(), element);
     scores = e.binary("Mul", e.unary("Tanh", e.binary("Div", scores, cap)), cap);
   }
+  if (bias)
+    scores = e.binary("Add", scores, bias);
   if (mask) {
     APFloat lowest = APFloat::getLargest(cast<FloatType>(element).getFloatSemantics(), /*Negative=*/true);
     scores = e.where(mask, scores, e.constant(DenseElementsAttr::get(RankedTensorType::get({}, element), lowest)));
   }
+  if (sinks) { // one more column, which is dropped after it has taken its share
+    Value column = e.expand(e.reshape(sinks, {DimExpr(1), DimExpr(heads), DimExpr(1), DimExpr(1)}),
+                            {qDims[0], DimExpr(heads), qDims[2], DimExpr(1)});
+    scores = e.concat({scores, column}, 3);
+  }
   Value weights = e.node("Softmax", {scores}, scores.getType(), {e.i64("axis", -1)});
+  if (sinks)
+    weights = e.slice(weights, 3, DimExpr(0), kDims[2]);
   weights = e.reshape(weights, {qDims[0], DimExpr(keyHeads), rows, kDims[2]});
   return e.reshape(e.matmul(weights, v), {qDims[0], DimExpr(heads), qDims[2], vDims[3]});
 }
@@ -84,8 +103,11 @@ Value attentionDecomposed(fr::AttentionOp op, Value q, Value k, Value v, Value m
 Values lowerAttention(fr::AttentionOp op, Emitter &e) {
   Value q = e(op.getQ()), k = e(op.getK()), v = e(op.getV());
   Value mask = op.getMask() ? e(op.getMask()) : Value();
+  Type element = elementOf(q.getType());
+  Value bias = op.getBias() ? e.cast(e(op.getBias()), element) : Value();
+  Value sinks = op.getSinks() ? e.cast(e(op.getSinks()), element) : Value();
   // Attention of opset 23 is no way: ONNX Runtime gives 0 where a query sees nothing (docs/rationale.md, "ONNX").
-  return {attentionDecomposed(op, q, k, v, mask, e)};
+  return {attentionDecomposed(op, q, k, v, mask, bias, sinks, e)};
 }
 
 } // namespace

@@ -63,7 +63,7 @@ Value Emitter::error(const Twine &what, Type type) {
   return builder.create<UnrealizedConversionCastOp>(loc, type, ValueRange()).getResult(0);
 }
 
-Values Emitter::nodes(StringRef op, ValueRange inputs, ArrayRef<Type> results, NamedAttrs attributes, StringRef domain) {
+bool Emitter::isTaken(StringRef op, StringRef domain, ValueRange inputs, ArrayRef<Type> results) {
   StringRef domainName = domain.empty() ? StringRef(kOnnxDomain) : domain;
   int64_t version = domain.empty() ? target.opset : 1;
   SmallVector<Type> operandTypes, resultTypes;
@@ -71,7 +71,6 @@ Values Emitter::nodes(StringRef op, ValueRange inputs, ArrayRef<Type> results, N
     operandTypes.push_back(isa<NoneType>(input.getType()) ? Type() : elementOf(input.getType()));
   for (Type type : results)
     resultTypes.push_back(elementOf(type));
-
   const OnnxSchema *schema = findOnnxSchema(domainName, op, version);
   bool taken = schema && (target.supported ? target.supported({domainName, op, version, operandTypes, resultTypes})
                                            : isStandardOnnx(domainName, op));
@@ -81,19 +80,35 @@ Values Emitter::nodes(StringRef op, ValueRange inputs, ArrayRef<Type> results, N
       miss.operands.push_back(type ? onnx_ir::elementTypeName(type).str() : "");
     misses.push_back(std::move(miss));
   }
+  return taken;
+}
+
+onnx_ir::ScanOp Emitter::scan(ValueRange inputs, int64_t states, int64_t axis, ArrayRef<Type> results) {
+  (void)isTaken("Scan", "", inputs, results);
+  auto op = builder.create<onnx_ir::ScanOp>(loc, results, inputs, states, axis);
+  made.push_back(op);
+  return op;
+}
+
+Values Emitter::nodes(StringRef op, ValueRange inputs, ArrayRef<Type> results, NamedAttrs attributes, StringRef domain) {
+  (void)isTaken(op, domain, inputs, results);
   auto node = builder.create<NodeOp>(loc, results, op, domain.empty() ? StringAttr() : builder.getStringAttr(domain),
                                      attributes.empty() ? DictionaryAttr() : builder.getDictionaryAttr(attributes), inputs);
   made.push_back(node);
   return Values(node.getOutputs());
 }
 
-void Emitter::rollBack(size_t operations, size_t missCount, size_t cached) {
+void Emitter::forget(size_t cached) {
   for (; cacheLog.size() > cached; cacheLog.pop_back()) {
     if (cacheLog.back().constant)
       constants.erase(cacheLog.back().constant);
     else
       sizes.erase(cacheLog.back().size);
   }
+}
+
+void Emitter::rollBack(size_t operations, size_t missCount, size_t cached) {
+  forget(cached);
   for (; made.size() > operations; made.pop_back())
     made.back()->erase();
   misses.truncate(missCount);
@@ -129,7 +144,9 @@ Values Emitter::firstOf(ArrayRef<Way> ways) {
 std::vector<std::string> Emitter::operatorsMade() const {
   std::set<std::string> names;
   for (Operation *op : made)
-    if (auto node = dyn_cast<NodeOp>(op))
+    if (isa<onnx_ir::ScanOp>(op))
+      names.insert("Scan");
+    else if (auto node = dyn_cast<NodeOp>(op))
       names.insert((node.getDomain() ? node.getDomain()->str() + ":" : std::string()) + node.getOpType().str());
   return {names.begin(), names.end()};
 }

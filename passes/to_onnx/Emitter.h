@@ -51,6 +51,11 @@ public:
   Values firstOf(llvm::ArrayRef<Way> ways);
   /// The same for a part of an op, which no plan prints.
   Values partFirstOf(llvm::ArrayRef<Way> ways) { return choose(ways).first; }
+  /// The operator Scan with an empty body; the toolchain is asked about it as about any node.
+  onnx_ir::ScanOp scan(ValueRange inputs, int64_t states, int64_t axis, llvm::ArrayRef<Type> results);
+  /// Constants and sizes made between both calls stand in a body and are not used after it.
+  size_t enterBody() const { return cacheLog.size(); }
+  void leaveBody(size_t entered) { forget(entered); }
   mlir::NamedAttribute i64(llvm::StringRef name, int64_t value);
   mlir::NamedAttribute f32(llvm::StringRef name, double value);
   mlir::NamedAttribute i64s(llvm::StringRef name, llvm::ArrayRef<int64_t> values);
@@ -86,7 +91,7 @@ public:
   Value transpose(Value x, llvm::ArrayRef<int64_t> permutation);
   Value matmul(Value a, Value b);
   Value concat(ValueRange parts, int64_t axis);
-  Value slice(Value x, int64_t axis, int64_t start, int64_t size);
+  Value slice(Value x, int64_t axis, const DimExpr &start, const DimExpr &size);
   Values split(Value x, int64_t axis, llvm::ArrayRef<int64_t> sizes);
   Value where(Value condition, Value a, Value b);
   Value reduce(llvm::StringRef op, Value x, llvm::ArrayRef<int64_t> axes); ///< reduced axes stay with size 1
@@ -116,7 +121,9 @@ private:
   Value carried(Value argument, int64_t dim, bool isScalar);
   std::optional<Value> symbol(const std::string &name, bool isScalar);
   mlir::Location locationOf(mlir::Operation *op) const;
+  bool isTaken(llvm::StringRef op, llvm::StringRef domain, ValueRange inputs, llvm::ArrayRef<Type> results);
   void rollBack(size_t operations, size_t missCount, size_t cached);
+  void forget(size_t cached);
 
   mlir::func::FuncOp function;
   const OnnxTarget &target;
@@ -140,9 +147,6 @@ private:
 
 /// Sizes of two operands after broadcasting.
 DimExprs broadcastDims(llvm::ArrayRef<DimExpr> a, llvm::ArrayRef<DimExpr> b);
-
-/// The size of dimensions merged into one. A product of names is no affine size: it gets a name of its own, "B_x_S".
-DimExpr flatDim(llvm::ArrayRef<DimExpr> dims);
 
 /// One `fr` op and how it becomes nodes. A function returns one value per result.
 struct Lowering {
@@ -187,5 +191,7 @@ llvm::ArrayRef<Lowering> layerLowerings();
 llvm::ArrayRef<Lowering> numberLowerings();
 llvm::ArrayRef<Lowering> rotaryLowerings();
 llvm::ArrayRef<Lowering> attentionLowerings();
+llvm::ArrayRef<Lowering> convolutionLowerings();
+llvm::ArrayRef<Lowering> expertLowerings();
 
 } // namespace flagrelease::to_onnx

@@ -39,7 +39,7 @@ Values lowerLinear(fr::LinearOp op, Emitter &e) {
   auto gemm = [&] {
     Value x = e(op.getX()), w = weight(), b = bias();
     DimExprs dims = dimsOf(x.getType());
-    Values inputs{e.reshape(x, {flatDim(ArrayRef(dims).drop_back()), dims.back()}), w};
+    Values inputs{e.reshape(x, {productOf(ArrayRef(dims).drop_back()), dims.back()}), w};
     if (b)
       inputs.push_back(b);
     DimExprs out{dimsOf(inputs[0].getType())[0], dimsOf(w.getType())[0]};

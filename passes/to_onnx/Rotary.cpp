@@ -12,7 +12,7 @@ namespace {
 
 Value frequencies(fr::RopeTableOp op, int64_t length, Emitter &e) {
   std::vector<float> values = ropeFrequencies(op, length);
-  return e.floats(SmallVector<double>(values.begin(), values.end()), {1, 1, op.getDim() / 2}, e.builder.getF32Type());
+  return e.floats(SmallVector<double>(values.begin(), values.end()), {op.getDim() / 2}, e.builder.getF32Type());
 }
 
 /// The largest position of the call + 1, i64 [1, 1, 1].

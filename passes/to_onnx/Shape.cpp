@@ -44,8 +44,7 @@ Value gatherBatched(Value x, Value indices, int64_t b, Emitter &e) {
   if (b != 1)
     return gatherNd()[0];
   return e.firstOf({{"GatherND", gatherNd},
-                    // Rows of a flat table: the number in the batch times the length of the axis, plus the index. More shared
-                    // dimensions would need products of named sizes.
+                    // Rows of a flat table: the number in the batch times the length of the axis, plus the index.
                     {"Gather", [&] {
                        Type i64 = e.builder.getI64Type();
                        Value first = e.binary("Mul", e.iota(from[0]), e.sizeScalar(from[1]));
@@ -54,7 +53,7 @@ Value gatherBatched(Value x, Value indices, int64_t b, Emitter &e) {
                          trailing.push_back(i);
                        Value rows =
                            e.binary("Add", e.cast(indices, i64), trailing.empty() ? first : e.unsqueeze(first, trailing));
-                       DimExprs flat{flatDim(ArrayRef(from).take_front(2))};
+                       DimExprs flat{productOf(ArrayRef(from).take_front(2))};
                        flat.append(from.begin() + 2, from.end());
                        Value table = e.reshape(x, flat);
                        return Values{e.node("Gather", {table, rows}, type, {e.i64("axis", 0)})};
@@ -79,6 +78,29 @@ Values lowerGather(fr::GatherOp op, Emitter &e) {
   for (int64_t i = b + added + between; i < rank; ++i)
     permutation.push_back(i);
   return {e.transpose(picked, permutation)};
+}
+
+Values lowerNarrow(fr::NarrowOp op, Emitter &e) {
+  return {e.slice(e(op.getX()), op.getAxis(), *DimExpr::parse(op.getStart()), *DimExpr::parse(op.getSize()))};
+}
+
+Values lowerBroadcast(fr::BroadcastOp op, Emitter &e) { return {e.expand(e(op.getX()), dimsOf(op.getType()))}; }
+
+Values lowerPad(fr::PadOp op, Emitter &e) {
+  static constexpr StringLiteral kModes[] = {"constant", "edge", "reflect"};
+  Value x = e(op.getX());
+  SmallVector<int64_t> margins(op.getLow());
+  margins.append(op.getHigh().begin(), op.getHigh().end());
+  Type element = elementOf(x.getType());
+  Values inputs{x, e.ints(margins)};
+  if (double value = op.getValue().convertToDouble(); value != 0 && isa<FloatType>(element))
+    inputs.push_back(e.scalar(value, element));
+  return {e.node("Pad", inputs, op.getType(), {e.text("mode", kModes[static_cast<int>(op.getMode())])})};
+}
+
+Values lowerTopK(fr::TopKOp op, Emitter &e) {
+  return e.nodes("TopK", {e(op.getX()), e.ints({static_cast<int64_t>(op.getK())})}, {op.getValues().getType(), op.getIndices().getType()},
+                 {e.i64("axis", -1)});
 }
 
 Values lowerCumsum(fr::CumsumOp op, Emitter &e) { return {e.cumsum(e(op.getX()), op.getAxis())}; }
@@ -121,6 +143,10 @@ ArrayRef<Lowering> to_onnx::shapeLowerings() {
       lowering<fr::ReduceOp, lowerReduce>("fr.reduce"),
       lowering<fr::ScatterOp, lowerScatter>("fr.scatter"),
       lowering<fr::ArgMaxOp, lowerArgMax>("fr.arg_max"),
+      lowering<fr::NarrowOp, lowerNarrow>("fr.narrow"),
+      lowering<fr::BroadcastOp, lowerBroadcast>("fr.broadcast"),
+      lowering<fr::PadOp, lowerPad>("fr.pad"),
+      lowering<fr::TopKOp, lowerTopK>("fr.top_k"),
   };
   return table;
 }

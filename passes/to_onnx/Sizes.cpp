@@ -1,8 +1,6 @@
 // Constants, and sizes that are known only when the graph runs: they come from the shapes of the inputs that carry them.
 #include "passes/to_onnx/Emitter.h"
 
-#include "llvm/ADT/StringExtras.h"
-
 using namespace mlir;
 using namespace flagrelease;
 using namespace flagrelease::to_onnx;
@@ -80,20 +78,29 @@ Value Emitter::carried(Value argument, int64_t dim, bool isScalar) {
                   : node("Gather", {all, ints({dim})}, RankedTensorType::get({1}, i64), {this->i64("axis", 0)});
 }
 
-/// A symbol that no input carries alone follows from one that carries it in a sum: P of an input of size P + S.
+/// A symbol that no input carries alone follows from one that carries it in a sum or a multiple: P of an input of size P + S, H
+/// of one of size 8*H.
 std::optional<Value> Emitter::symbol(const std::string &name, bool isScalar) {
   if (auto found = carrier(DimExpr::symbol(name)))
     return carried(found->first, found->second, isScalar);
   for (Value argument : function.getArguments())
     for (auto [i, dim] : llvm::enumerate(dimsOf(argument.getType()))) {
       auto it = dim.coefficients().find(name);
-      if (it == dim.coefficients().end() || it->second != 1)
+      if (it == dim.coefficients().end())
         continue;
-      DimExpr others = dim - DimExpr::symbol(name);
-      bool known =
-          llvm::all_of(others.coefficients(), [&](const auto &term) { return carrier(DimExpr::symbol(term.first)).has_value(); });
-      if (known)
-        return binary("Sub", carried(argument, i, isScalar), size(others, isScalar));
+      DimExpr others = dim - DimExpr::symbol(name) * it->second;
+      std::set<std::string> needed = others.symbols();
+      bool known = !needed.count(name) && llvm::all_of(needed, [&](const std::string &other) {
+        return carrier(DimExpr::symbol(other)).has_value();
+      });
+      if (!known)
+        continue;
+      Value value = carried(argument, i, isScalar);
+      if (others != DimExpr(0))
+        value = binary("Sub", value, size(others, isScalar));
+      if (it->second != 1)
+        value = binary("Div", value, isScalar ? scalarInt(it->second) : ints({it->second}));
+      return value;
     }
   return std::nullopt;
 }
@@ -109,14 +116,21 @@ Value Emitter::size(const DimExpr &expr, bool isScalar) {
   if (auto found = carrier(expr)) {
     sum = carried(found->first, found->second, isScalar);
   } else {
-    for (const auto &[name, coefficient] : expr.coefficients()) {
-      std::optional<Value> value = symbol(name, isScalar);
-      if (!value) {
-        sum = error("no input of the function carries the size " + name,
-                    RankedTensorType::get(isScalar ? ArrayRef<int64_t>{} : ArrayRef<int64_t>{1}, builder.getI64Type()));
-        return sum;
+    for (const auto &[product, coefficient] : expr.coefficients()) {
+      Value term;
+      for (const std::string &factor : DimExpr::factors(product)) {
+        std::optional<Value> value;
+        if (auto floor = DimExpr::floorOf(factor)) // of a length, which is not negative: Div rounds down
+          value = binary("Div", size(floor->first, isScalar), number(floor->second));
+        else
+          value = symbol(factor, isScalar);
+        if (!value)
+          return error("no input of the function carries the size " + factor,
+                       RankedTensorType::get(isScalar ? ArrayRef<int64_t>{} : ArrayRef<int64_t>{1}, builder.getI64Type()));
+        term = term ? binary("Mul", term, *value) : *value;
       }
-      Value term = coefficient == 1 ? *value : binary("Mul", *value, number(coefficient));
+      if (coefficient != 1)
+        term = binary("Mul", term, number(coefficient));
       sum = sum ? binary("Add", sum, term) : term;
     }
     if (expr.offset() != 0)
@@ -156,32 +170,9 @@ Value Emitter::iota(const DimExpr &count, const DimExpr &start) {
   return node("Range", {sizeScalar(start), sizeScalar(start + count), scalarInt(1)}, type);
 }
 
-DimExpr to_onnx::flatDim(ArrayRef<DimExpr> dims) {
-  int64_t factor = 1;
-  DimExprs dynamic;
-  for (const DimExpr &dim : dims) {
-    if (dim.isStatic())
-      factor *= dim.value();
-    else
-      dynamic.push_back(dim);
-  }
-  if (dynamic.empty())
-    return DimExpr(factor);
-  if (dynamic.size() == 1)
-    return dynamic[0] * factor;
-  std::string name;
-  for (const DimExpr &dim : dynamic) {
-    name += name.empty() ? "" : "_x_";
-    for (char c : dim.str())
-      if (c != ' ')
-        name += llvm::isAlnum(c) ? c : '_';
-  }
-  return DimExpr::symbol(name) * factor;
-}
-
 /// A size that may be 0 in a call: tokens in the cache. Beside it, -1 in a Reshape would not be determined.
 static bool mayBeZero(const DimExpr &dim) {
-  return dim.isStatic() ? dim.value() == 0 : dim.coefficients().count("P") && dim.coefficients().size() == 1;
+  return dim.isStatic() ? dim.value() == 0 : dim == DimExpr::symbol("P") * dim.coefficients().begin()->second;
 }
 
 Value Emitter::reshape(Value x, ArrayRef<DimExpr> dims) {

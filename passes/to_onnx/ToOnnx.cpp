@@ -22,7 +22,8 @@ using Table = llvm::StringMap<const Lowering *>;
 Table allLowerings() {
   Table table;
   for (ArrayRef<Lowering> rows :
-       {elementwiseLowerings(), shapeLowerings(), layerLowerings(), numberLowerings(), rotaryLowerings(), attentionLowerings()})
+       {elementwiseLowerings(), shapeLowerings(), layerLowerings(), numberLowerings(), rotaryLowerings(), attentionLowerings(),
+        convolutionLowerings(), expertLowerings()})
     for (const Lowering &row : rows)
       table[row.op] = &row;
   return table;
@@ -63,13 +64,12 @@ private:
   /// What this pass cannot lower, all of it, before anything changes.
   LogicalResult judge() {
     std::set<std::string> refused;
-    module.walk([&](func::FuncOp function) {
-      for (Operation &op : function.getOps()) {
-        StringRef name = op.getName().getStringRef();
-        if (!isa<fr::UseOp, fr::TapOp, func::ReturnOp>(op) && !isStorage(&op) && !table.contains(name))
+    for (func::FuncOp function : module.getOps<func::FuncOp>())
+      function.getBody().walk([&](Operation *op) {
+        StringRef name = op->getName().getStringRef();
+        if (!isa<fr::UseOp, fr::TapOp, func::ReturnOp, fr::ScanOp, fr::ScanYieldOp>(op) && !isStorage(op) && !table.contains(name))
           refused.insert(name.str());
-      }
-    });
+      });
     for (const std::string &name : refused)
       (void)diags.error(name, "has no form in ONNX",
                         StringRef(name).starts_with("fr.state") ? "run a pass of the cache modes first" : "");
@@ -79,8 +79,19 @@ private:
   LogicalResult lower(func::FuncOp function) {
     Emitter emitter(function, target, diags);
     SmallVector<Operation *> old;
-    for (Operation &op : llvm::make_early_inc_range(function.getOps())) {
-      if (isa<fr::UseOp>(op))
+    if (failed(lower(function.getBody().front(), emitter, old)))
+      return failure();
+    for (Operation *op : llvm::reverse(old))
+      op->erase();
+    tidy(function);
+    separateResults(cast<func::ReturnOp>(function.getBody().front().getTerminator()), emitter);
+    return success();
+  }
+
+  /// What the ops of a block become stands before each of them; they themselves go to `old`.
+  LogicalResult lower(Block &block, Emitter &emitter, SmallVectorImpl<Operation *> &old) {
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      if (isa<fr::UseOp, onnx_ir::YieldOp>(op))
         continue;
       emitter.begin(&op);
       if (auto ret = dyn_cast<func::ReturnOp>(op)) {
@@ -91,12 +102,30 @@ private:
         count(op, emitter);
         continue;
       }
+      if (auto yield = dyn_cast<fr::ScanYieldOp>(op)) {
+        SmallVector<Value> values;
+        for (Value value : yield.getValues())
+          values.push_back(emitter(value));
+        // A result of a body is a value of its own, as one of a function is.
+        llvm::SmallPtrSet<Value, 4> taken;
+        for (Value &value : values)
+          if (!value.getDefiningOp<onnx_ir::NodeOp>() || value.getParentBlock() != &block || !taken.insert(value).second)
+            value = emitter.node("Identity", {value}, value.getType());
+        emitter.builder.create<onnx_ir::YieldOp>(op.getLoc(), values);
+        yield.erase();
+        return success(!emitter.failed());
+      }
       old.push_back(&op);
       if (isStorage(&op))
         continue; // made where it is used
       if (auto tap = dyn_cast<fr::TapOp>(op)) {
         emitter.finish(tap, {emitter(tap.getValue())});
         count(op, emitter);
+        continue;
+      }
+      if (auto scan = dyn_cast<fr::ScanOp>(op)) {
+        if (failed(lowerScan(scan, emitter, old)))
+          return failure();
         continue;
       }
       Values results = table.lookup(op.getName().getStringRef())->lower(&op, emitter);
@@ -108,10 +137,22 @@ private:
       emitter.finish(&op, results);
       count(op, emitter);
     }
-    for (Operation *op : llvm::reverse(old))
-      op->erase();
-    tidy(function);
-    separateResults(cast<func::ReturnOp>(function.getBody().front().getTerminator()), emitter);
+    return success();
+  }
+
+  /// The body moves into the operator and is lowered there.
+  LogicalResult lowerScan(fr::ScanOp scan, Emitter &emitter, SmallVectorImpl<Operation *> &old) {
+    SmallVector<Value> inputs;
+    for (Value operand : scan->getOperands())
+      inputs.push_back(emitter(operand));
+    onnx_ir::ScanOp made = emitter.scan(inputs, scan.getInits().size(), scan.getAxis(), SmallVector<Type>(scan.getResultTypes()));
+    emitter.finish(scan, made.getResults());
+    count(*scan, emitter);
+    made.getBody().takeBody(scan.getBody());
+    const size_t entered = emitter.enterBody();
+    if (failed(lower(made.getBody().front(), emitter, old)))
+      return failure();
+    emitter.leaveBody(entered);
     return success();
   }
 
@@ -144,9 +185,16 @@ private:
     IRRewriter rewriter(module.getContext());
     DominanceInfo dominance(function);
     eliminateCommonSubExpressions(rewriter, dominance, function);
-    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
+    dropUnused(function.getBody().front());
+  }
+
+  void dropUnused(Block &block) {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+      for (Region &region : op.getRegions())
+        dropUnused(region.front());
       if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
         op.erase();
+    }
   }
 
   /// The opset of each domain that has operators in the module.

@@ -66,10 +66,10 @@ Value Emitter::concat(ValueRange parts, int64_t axis) {
   return node("Concat", parts, tensorType(dims, elementOf(parts[0].getType())), {i64("axis", axis)});
 }
 
-Value Emitter::slice(Value x, int64_t axis, int64_t start, int64_t size) {
+Value Emitter::slice(Value x, int64_t axis, const DimExpr &start, const DimExpr &size) {
   DimExprs dims = dimsOf(x.getType());
-  dims[axis] = DimExpr(size);
-  return node("Slice", {x, ints({start}), ints({start + size}), ints({axis})}, tensorType(dims, elementOf(x.getType())));
+  dims[axis] = size;
+  return node("Slice", {x, sizeVector(start), sizeVector(start + size), ints({axis})}, tensorType(dims, elementOf(x.getType())));
 }
 
 Values Emitter::split(Value x, int64_t axis, ArrayRef<int64_t> sizes) {

@@ -1,7 +1,6 @@
-// Multi-head attention with shared key heads (GQA, arXiv:2305.13245), rotary positions, optional norms of q and k, windows.
-#include "importers/huggingface/blocks/Blocks.h"
-
-#include <cmath>
+// Multi-head attention with shared key heads (GQA, arXiv:2305.13245), rotary positions, optional norms of q and k, windows: the
+// common shape in one step. What is unusual is written with `heads`, `rope` and `attend`.
+#include "importers/huggingface/blocks/Heads.h"
 
 using namespace flagrelease;
 using namespace mlir;
@@ -9,10 +8,15 @@ using namespace mlir;
 namespace {
 const StringRef kNormKinds[] = {"rms", "layer"};
 const ParamSchema kQkNorm[] = {
-    {"kind", ParamType::Enum, true, kNormKinds, {}, "rms or layer norm of each head before the rotation"},
-    {"q", ParamType::Tensor, true, {}, {}, "module of the norm of queries, [head_dim]"},
-    {"k", ParamType::Tensor, true, {}, {}, "module of the norm of keys, [head_dim]"},
+    {"kind", ParamType::Enum, true, kNormKinds, {}, "rms or layer norm of each head"},
+    {"q", ParamType::Tensor, false, {}, {}, "module of the norm of queries, [head_dim]; absent: no weight"},
+    {"k", ParamType::Tensor, false, {}, {}, "module of the norm of keys, [head_dim]; absent: no weight"},
     {"eps", ParamType::Number, true, {}, {}, ""},
+    {"offset", ParamType::Number, false, {}, {}, "added to the weights: 1 for zero-centred ones"},
+    {"v", ParamType::Bool, false, {}, {}, "values get an RMS norm without a weight"},
+    {"after_rope", ParamType::Bool, false, {}, {}, "behind the rotation; absent: before it"},
+    {"whole", ParamType::Bool, false, {}, {}, "one norm over all heads of a token, [heads * head_dim]"},
+    {"when", ParamType::Bool, false, {}, {}, "false: no norm"},
 };
 const ParamSchema kBias[] = {
     {"q", ParamType::Bool, false, {}, {}, ""},
@@ -20,46 +24,103 @@ const ParamSchema kBias[] = {
     {"v", ParamType::Bool, false, {}, {}, ""},
     {"o", ParamType::Bool, false, {}, {}, ""},
 };
+const ParamSchema kOther[] = {{"value", ParamType::Value, true, {}, {}, ""},
+                              {"when", ParamType::Bool, false, {}, {}, "false: the layer uses its own"}};
 const ParamSchema kParams[] = {
-    {"q", ParamType::Tensor, true, {}, {}, "module [heads * head_dim, hidden]"},
-    {"k", ParamType::Tensor, true, {}, {}, "module [kv_heads * head_dim, hidden]"},
-    {"v", ParamType::Tensor, true, {}, {}, "module [kv_heads * head_dim, hidden]"},
-    {"o", ParamType::Tensor, true, {}, {}, "module [hidden, heads * head_dim]"},
-    {"bias", ParamType::Bool, false, {}, kBias, "all four, or a mapping by projection; absent: none"},
+    {"q", ParamType::Tensor, false, {}, {}, "module [heads * head_dim, hidden]"},
+    {"k", ParamType::Tensor, false, {}, {}, "module [kv_heads * head_dim, hidden]"},
+    {"v", ParamType::Tensor, false, {}, {}, "module [kv_heads * head_dim, hidden]"},
+    {"qkv", ParamType::Tensor, false, {}, {}, "or one module with the rows of q, then k, then v"},
+    {"o", ParamType::Tensor, true, {}, {}, "module [width, heads * head_dim]"},
+    {"bias", ParamType::Bool, false, {}, kBias, "all four, or a mapping by projection (of qkv: q); absent: none"},
+    {"transposed", ParamType::Bool, false, {}, {}, "weights are stored [in, out]"},
     {"heads", ParamType::Int, true, {}, {}, "query heads"},
     {"kv_heads", ParamType::Int, false, {}, {}, "key heads; absent: as many as heads"},
     {"head_dim", ParamType::Int, true, {}, {}, "features of a head"},
-    {"causal", ParamType::Bool, false, {}, {}, "a token sees only itself and what is before it; absent: true"},
-    {"window", ParamType::Int, false, {}, {}, "a token sees this many tokens back, itself counted; null: all"},
-    {"scale", ParamType::Number, false, {}, {}, "of the scores; absent: head_dim ** -0.5"},
-    {"softcap", ParamType::Number, false, {}, {}, "scores become cap * tanh(scores / cap)"},
+    {"width", ParamType::Int, false, {}, {}, "features of the result; absent: as many as the input has"},
+    {"memory", ParamType::Mapping, false, {}, kOther, "keys and values are projected from this value (cross attention)"},
+    {"keep", ParamType::Bind, false, {}, {}, "binds this layer's keys and values for other layers"},
+    {"reuse", ParamType::Mapping, false, {}, kOther, "takes the keys and values that another layer kept; k and v have no tensors then"},
     {"qk_norm", ParamType::Mapping, false, {}, kQkNorm, ""},
     {"rope", ParamType::Mapping, false, {}, {}, ""}, // its keys are set below: one table for all blocks
 };
 
-/// The schema with the shared rope keys in it.
+/// The schema with the shared rope keys and those of `attend` in it.
 const std::vector<ParamSchema> &params() {
   static const std::vector<ParamSchema> all = [] {
     std::vector<ParamSchema> copy(std::begin(kParams), std::end(kParams));
     copy.back().nested = kRopeParams;
+    copy.insert(copy.end(), kAttendParams.begin(), kAttendParams.end());
     return copy;
   }();
   return all;
 }
 
-FailureOr<Value> headNorm(BlockContext &context, const Param &norm, StringRef which, Value heads, int64_t headDim) {
-  FailureOr<std::string> kind = norm.find("kind")->evalText(context.scope, context.diags());
-  FailureOr<std::string> module = context.tensorName(*norm.find(which));
-  FailureOr<double> eps = norm.find("eps")->evalNumber(context.scope, context.diags());
-  if (failed(kind) || failed(module) || failed(eps))
+/// Whether a mapping's `when` is true or absent.
+FailureOr<bool> wanted(BlockContext &context, const Param *mapping) {
+  if (!mapping)
+    return false;
+  const Param *when = mapping->find("when");
+  return when ? when->evalBool(context.scope, context.diags()) : FailureOr<bool>(true);
+}
+
+/// The norms of a step, evaluated.
+struct Norms {
+  std::string kind, q, k;
+  double eps = 0, offset = 0;
+  bool values = false, afterRope = false, whole = false;
+};
+FailureOr<std::optional<Norms>> readNorms(BlockContext &context) {
+  const Param *mapping = context.step.find("qk_norm");
+  FailureOr<bool> use = wanted(context, mapping);
+  if (failed(use))
     return failure();
-  Value weight = context.weight(*module + ".weight", {headDim}, "head_dim");
-  if (*kind == "rms")
-    return context.ops().create<fr::RmsNormOp>(context.loc(), heads, weight, context.real(*eps), context.real(0)).getResult();
-  Value bias = context.graph.findTensor(*module + ".bias") ? context.weight(*module + ".bias", {headDim}, "head_dim") : Value();
-  return context.ops()
-      .create<fr::LayerNormOp>(context.loc(), heads, weight, bias, context.real(*eps), context.real(0))
-      .getResult();
+  if (!*use)
+    return std::optional<Norms>();
+  Norms norms;
+  auto flag = [&](StringRef key, bool &into) -> LogicalResult {
+    const Param *param = mapping->find(key);
+    if (!param)
+      return success();
+    FailureOr<bool> value = param->evalBool(context.scope, context.diags());
+    if (failed(value))
+      return failure();
+    into = *value;
+    return success();
+  };
+  auto name = [&](StringRef key, std::string &into) -> LogicalResult {
+    const Param *param = mapping->find(key);
+    if (!param)
+      return success();
+    FailureOr<std::string> value = context.tensorName(*param);
+    if (failed(value))
+      return failure();
+    into = *value;
+    return success();
+  };
+  FailureOr<std::string> kind = mapping->find("kind")->evalText(context.scope, context.diags());
+  FailureOr<double> eps = mapping->find("eps")->evalNumber(context.scope, context.diags());
+  if (failed(kind) || failed(eps) || failed(name("q", norms.q)) || failed(name("k", norms.k)) || failed(flag("v", norms.values)) ||
+      failed(flag("after_rope", norms.afterRope)) || failed(flag("whole", norms.whole)))
+    return failure();
+  if (const Param *offset = mapping->find("offset")) {
+    FailureOr<double> value = offset->evalNumber(context.scope, context.diags());
+    if (failed(value))
+      return failure();
+    norms.offset = *value;
+  }
+  norms.kind = *kind, norms.eps = *eps;
+  return std::optional<Norms>(norms);
+}
+
+Value applyNorm(BlockContext &context, const Norms &norms, const std::string &module, Value x) {
+  const int64_t features = dimsOf(x.getType()).back().value();
+  const std::string from = norms.whole ? "heads x head_dim" : "head_dim";
+  Value weight = module.empty() ? Value() : context.weight(module + ".weight", {features}, from);
+  if (norms.kind == "rms")
+    return context.ops().create<fr::RmsNormOp>(context.loc(), x, weight, context.real(norms.eps), context.real(norms.offset));
+  Value bias = !module.empty() && context.graph.findTensor(module + ".bias") ? context.weight(module + ".bias", {features}, from) : Value();
+  return context.ops().create<fr::LayerNormOp>(context.loc(), x, weight, bias, context.real(norms.eps), context.real(norms.offset));
 }
 
 FailureOr<bool> biasOf(BlockContext &context, StringRef projection) {
@@ -82,48 +143,94 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
   if (failed(heads) || failed(headDim))
     return failure();
   FailureOr<int64_t> keyHeads = context.step.has("kv_heads") ? context.integer("kv_heads") : heads;
-  FailureOr<std::optional<int64_t>> window = context.optionalInteger("window");
-  FailureOr<bool> causal = context.flag("causal", true);
-  FailureOr<std::optional<double>> scale = context.optionalNumber("scale"), softcap = context.optionalNumber("softcap");
-  if (failed(keyHeads) || failed(window) || failed(causal) || failed(scale) || failed(softcap))
+  FailureOr<int64_t> width = context.step.has("width") ? context.integer("width") : FailureOr<int64_t>(context.width());
+  FailureOr<bool> transposed = context.flag("transposed", false);
+  FailureOr<std::optional<Norms>> norms = readNorms(context);
+  FailureOr<AttendOptions> options = attendOptions(context);
+  if (failed(keyHeads) || failed(width) || failed(transposed) || failed(norms) || failed(options))
     return failure();
   if (*heads % *keyHeads != 0)
     return context.diags().error("config.json: num_key_value_heads",
                                  Twine(*heads) + " query heads do not share " + Twine(*keyHeads) + " key heads evenly",
                                  "restore the checkpoint's own config.json");
-  if (*window && **window < 1)
-    return context.diags().error("config.json: sliding_window",
-                                 "is " + Twine(**window) + "; a window holds at least the token itself",
-                                 "restore the checkpoint's own config.json");
+  // Another value that keys and values come from, or keys and values of another layer.
+  auto other = [&](StringRef parameter) -> FailureOr<std::string> {
+    const Param *mapping = context.step.find(parameter);
+    FailureOr<bool> use = wanted(context, mapping);
+    if (failed(use))
+      return failure();
+    return *use ? mapping->find("value")->evalText(context.scope, context.diags()) : FailureOr<std::string>(std::string());
+  };
+  FailureOr<std::string> memoryName = other("memory"), reuse = other("reuse");
+  if (failed(memoryName) || failed(reuse))
+    return failure();
+  Value x = context.x(), memory = x;
+  auto named = [&](const std::string &name) -> FailureOr<Value> {
+    if (Value value = context.graph.lookup(name))
+      return value;
+    return context.diags().error(context.step.place.str(), "no value is called '" + name + "' here", "bind it in an earlier step");
+  };
+  if (!memoryName->empty()) {
+    FailureOr<Value> value = named(*memoryName);
+    if (failed(value))
+      return failure();
+    memory = *value;
+    options->cache = false;
+  }
 
-  OpBuilder &ops = context.ops();
-  Value x = context.x();
-  DimExprs sizes = context.dims();
-  DimExpr b = sizes[0], s = sizes[1];
-  auto project = [&](StringRef which, int64_t count) -> FailureOr<Value> {
+  const std::string sizes = std::to_string(*heads) + " and " + std::to_string(*keyHeads) + " heads of " + std::to_string(*headDim) +
+                            ", hidden size " + std::to_string(context.width());
+  auto project = [&](StringRef which, Value from, int64_t count) -> FailureOr<Value> {
     FailureOr<std::string> module = context.tensorName(which);
     FailureOr<bool> bias = biasOf(context, which);
     if (failed(module) || failed(bias))
       return failure();
-    FailureOr<Value> y =
-        context.linear(x, *module, count * *headDim, *bias,
-                       Twine(count) + " heads of " + Twine(*headDim) + ", hidden size " + Twine(context.width()));
-    if (failed(y))
-      return failure();
-    return context.reshape(*y, {b, s, DimExpr(count), DimExpr(*headDim)});
+    if (module->empty())
+      return context.diags().error(context.step.place.str(), "'attention' lacks '" + which + "'", "name its module, or all three in `qkv`");
+    return context.linear(from, *module, count * *headDim, *bias, sizes, *transposed);
   };
-  FailureOr<Value> q = project("q", *heads), k = project("k", *keyHeads), v = project("v", *keyHeads);
-  if (failed(q) || failed(k) || failed(v))
-    return failure();
-  if (const Param *norm = context.step.find("qk_norm")) {
-    if (failed(q = headNorm(context, *norm, "q", *q, *headDim)) || failed(k = headNorm(context, *norm, "k", *k, *headDim)))
+  FailureOr<Value> q = failure(), k = failure(), v = failure();
+  if (context.step.has("qkv")) {
+    FailureOr<std::string> module = context.tensorName("qkv");
+    FailureOr<bool> bias = biasOf(context, "q");
+    if (failed(module) || failed(bias))
+      return failure();
+    const int64_t own = *heads * *headDim, shared = *keyHeads * *headDim, last = static_cast<int64_t>(context.dims().size()) - 1;
+    FailureOr<Value> all = context.linear(x, *module, own + 2 * shared, *bias, sizes, *transposed);
+    if (failed(all))
+      return failure();
+    q = context.slice(*all, last, DimExpr(0), DimExpr(own));
+    k = context.slice(*all, last, DimExpr(own), DimExpr(shared));
+    v = context.slice(*all, last, DimExpr(own + shared), DimExpr(shared));
+  } else {
+    if (failed(q = project("q", x, *heads)))
+      return failure();
+    if (reuse->empty() && (failed(k = project("k", memory, *keyHeads)) || failed(v = project("v", memory, *keyHeads))))
       return failure();
   }
-  const int64_t headsFirst[] = {0, 2, 1, 3};
-  Value queries = context.transpose(*q, headsFirst), keys = context.transpose(*k, headsFirst),
-        values = context.transpose(*v, headsFirst);
-  if (const Param *rope = context.step.find("rope")) {
-    FailureOr<std::pair<Value, Value>> tables = ropeTables(context, *rope, *headDim);
+  const bool ownKeys = reuse->empty();
+  auto norm = [&](bool whole, bool after) {
+    if (!*norms || (*norms)->whole != whole || (!whole && (*norms)->afterRope != after))
+      return;
+    q = applyNorm(context, **norms, (*norms)->q, *q);
+    if (ownKeys)
+      k = applyNorm(context, **norms, (*norms)->k, *k);
+  };
+  norm(true, false);
+  q = splitHeads(context, *q, *heads, *headDim);
+  if (ownKeys) {
+    k = splitHeads(context, *k, *keyHeads, *headDim);
+    v = splitHeads(context, *v, *keyHeads, *headDim);
+  }
+  norm(false, false);
+  if (ownKeys && *norms && (*norms)->values)
+    v = context.ops().create<fr::RmsNormOp>(context.loc(), *v, Value(), context.real((*norms)->eps), context.real(0)).getResult();
+  const Param *rope = context.step.find("rope");
+  FailureOr<bool> turn = wanted(context, rope);
+  if (failed(turn))
+    return failure();
+  if (*turn) {
+    FailureOr<std::pair<Value, Value>> tables = ropeTables(context, [&](StringRef name) { return rope->find(name); }, *headDim);
     if (failed(tables))
       return failure();
     bool interleaved = false;
@@ -133,30 +240,40 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
         return failure();
       interleaved = *value;
     }
-    queries = ops.create<fr::RopeOp>(context.loc(), queries, tables->first, tables->second, interleaved);
-    keys = ops.create<fr::RopeOp>(context.loc(), keys, tables->first, tables->second, interleaved);
+    auto rotate = [&](Value x) {
+      return context.ops().create<fr::RopeOp>(context.loc(), x, tables->first, tables->second, interleaved).getResult();
+    };
+    q = rotate(*q);
+    if (ownKeys)
+      k = rotate(*k);
   }
-  // What is not causal cannot grow token by token: it has no cache.
-  if (*causal) {
-    keys = context.graph.appendState("key", keys, 2);
-    values = context.graph.appendState("value", values, 2);
+  norm(false, true);
+  if (!ownKeys) {
+    k = named(*reuse);
+    v = named(*reuse + "#values");
+    if (failed(k) || failed(v))
+      return failure();
+    options->cache = false;
+  } else if (options->cache) {
+    k = context.graph.appendState("key", *k, 2);
+    v = context.graph.appendState("value", *v, 2);
+    options->cache = false;
   }
-  Value padding = context.graph.input("attention_mask");
-  if (!padding)
+  if (const Param *keep = context.step.find("keep")) {
+    FailureOr<std::string> name = keep->evalText(context.scope, context.diags());
+    if (failed(name))
+      return failure();
+    context.graph.bind(*name, *k);
+    context.graph.bind(*name + "#values", *v);
+  }
+  FailureOr<Value> mixed = attend(context, *q, *k, *v, *options);
+  if (failed(mixed))
     return failure();
-  DimExpr seen = dimsOf(keys.getType())[2];
-  Value mask = ops.create<fr::AttentionMaskOp>(
-      context.loc(), tensorType({b, DimExpr(1), s, seen}, ops.getI1Type()), padding, Value(), ops.getBoolAttr(*causal),
-      *window ? ops.getI64IntegerAttr(**window) : IntegerAttr(), ops.getI64IntegerAttr(0));
-  double factor = *scale ? **scale : 1.0 / std::sqrt(static_cast<double>(*headDim));
-  Value mixed = ops.create<fr::AttentionOp>(context.loc(), queries, keys, values, mask, context.real(factor),
-                                            *softcap ? context.real(**softcap) : FloatAttr());
-  Value flat = context.reshape(context.transpose(mixed, headsFirst), {b, s, DimExpr(*heads * *headDim)});
   FailureOr<std::string> module = context.tensorName("o");
   FailureOr<bool> bias = biasOf(context, "o");
   if (failed(module) || failed(bias))
     return failure();
-  FailureOr<Value> out = context.linear(flat, *module, context.width(), *bias, Twine(*heads) + " heads of " + Twine(*headDim));
+  FailureOr<Value> out = context.linear(mergeHeads(context, *mixed), *module, *width, *bias, sizes, *transposed);
   if (failed(out))
     return failure();
   return llvm::SmallVector<Value>{*out};

@@ -26,6 +26,13 @@ const ParamSchema kLinearParams[] = {
     {"weight", ParamType::Tensor, true, {}, {}, "module [out, in]"},
     {"bias", ParamType::Bool, false, {}, {}, "absent: the file decides"},
     {"width", ParamType::Int, false, {}, {}, "rows; absent: those on disk"},
+    {"transposed", ParamType::Bool, false, {}, {}, "stored [in, out]"},
+};
+const ParamSchema kPositionsParams[] = {
+    {"weight", ParamType::Tensor, true, {}, {}, "module of the table [positions, width]"},
+    {"rows", ParamType::Int, false, {}, {}, "absent: those on disk"},
+    {"offset", ParamType::Int, false, {}, {}, "added to the position; absent: 0"},
+    {"ids", ParamType::Value, false, {}, {}, "ints [B, S]; absent: position_ids, or 0, 1, 2, ... where that is no input"},
 };
 const ParamSchema kLmHeadParams[] = {
     {"weight", ParamType::Tensor, true, {}, {}, "module [vocabulary, hidden]"},
@@ -65,6 +72,7 @@ const StepSchema flagrelease::kRmsNormSchema = {"rms_norm", kRmsNormParams, fals
 const StepSchema flagrelease::kLayerNormSchema = {"layer_norm", kLayerNormParams, false,
                                                   "(x - mean) / sqrt(var + eps) * weight + bias"};
 const StepSchema flagrelease::kLinearSchema = {"linear", kLinearParams, false, "x W^T + b"};
+const StepSchema flagrelease::kPositionsSchema = {"positions", kPositionsParams, false, "x plus rows of a table by position"};
 const StepSchema flagrelease::kLmHeadSchema = {"lm_head", kLmHeadParams, false,
                                                "projection to the vocabulary, tied or not: the file decides"};
 const StepSchema flagrelease::kL2NormSchema = {"l2_norm", kL2NormParams, false, "x / max(|x|, eps) over the features"};
@@ -121,16 +129,39 @@ BlockResult flagrelease::buildLinear(BlockContext &context) {
   FailureOr<std::string> module = context.tensorName("weight");
   if (failed(module))
     return failure();
-  FailureOr<bool> bias = biasOrFile(context, *module);
+  FailureOr<bool> bias = biasOrFile(context, *module), transposed = context.flag("transposed", false);
   FailureOr<std::optional<int64_t>> width = context.optionalInteger("width");
-  if (failed(bias) || failed(width))
+  if (failed(bias) || failed(width) || failed(transposed))
     return failure();
   const CheckpointTensor *tensor = context.graph.findTensor(*module + ".weight");
-  int64_t rows = *width ? **width : tensor && tensor->shape.size() == 2 ? tensor->shape[0] : 1;
-  FailureOr<Value> y = context.linear(context.x(), *module, rows, *bias, "features " + Twine(context.width()));
+  int64_t rows = *width ? **width : tensor && tensor->shape.size() == 2 ? tensor->shape[*transposed ? 1 : 0] : 1;
+  FailureOr<Value> y =
+      context.linear(context.x(), *module, rows, *bias, "features " + Twine(context.width()), *transposed);
   if (failed(y))
     return failure();
   return llvm::SmallVector<Value>{*y};
+}
+
+BlockResult flagrelease::buildPositions(BlockContext &context) {
+  FailureOr<std::string> module = context.tensorName("weight");
+  FailureOr<std::optional<int64_t>> rows = context.optionalInteger("rows"), offset = context.optionalInteger("offset");
+  FailureOr<Value> ids = context.value("ids");
+  if (failed(module) || failed(rows) || failed(offset) || failed(ids))
+    return failure();
+  OpBuilder &ops = context.ops();
+  Location loc = context.loc();
+  if (!*ids && context.graph.hasInput("position_ids"))
+    *ids = context.graph.input("position_ids");
+  if (!*ids) {
+    DimExpr tokens = context.dims()[context.dims().size() - 2];
+    *ids = ops.create<fr::IotaOp>(loc, tensorType({tokens}, ops.getI64Type()));
+  }
+  if (offset->value_or(0) != 0)
+    *ids = ops.create<fr::AddOp>(loc, *ids, context.integerConstant({**offset}, {}));
+  const CheckpointTensor *tensor = context.graph.findTensor(*module + ".weight");
+  const int64_t count = *rows ? **rows + offset->value_or(0) : tensor && tensor->shape.size() == 2 ? tensor->shape[0] : 1;
+  Value table = context.weight(*module + ".weight", {count, context.width()}, Twine(count) + " positions, width " + Twine(context.width()));
+  return llvm::SmallVector<Value>{ops.create<fr::AddOp>(loc, context.x(), ops.create<fr::EmbeddingOp>(loc, *ids, table))};
 }
 
 BlockResult flagrelease::buildLmHead(BlockContext &context) {

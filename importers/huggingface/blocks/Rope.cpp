@@ -15,6 +15,8 @@ const ParamSchema kParams[] = {
     {"scaling", ParamType::Expr, false, {}, {}, "rope_scaling of the config, or null"},
     {"dim", ParamType::Int, false, {}, {}, "rotary features of a head; absent: all"},
     {"interleaved", ParamType::Bool, false, {}, {}, "pairs are (2j, 2j + 1), not (j, j + dim / 2)"},
+    {"angles", ParamType::Int, false, {}, {}, "only so many pairs turn, with exponents over all of dim (proportional)"},
+    {"when", ParamType::Bool, false, {}, {}, "false: no rotation here"},
 };
 
 /// Reads numbers of the mapping; remembers what is missing.
@@ -67,12 +69,14 @@ double yarnScale(double factor, double mscale) { return factor <= 1 ? 1.0 : 0.1 
 
 const llvm::ArrayRef<ParamSchema> flagrelease::kRopeParams = kParams;
 
-FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context, const Param &rope, int64_t headDim) {
-  FailureOr<double> theta = rope.find("theta")->evalNumber(context.scope, context.diags());
+FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context,
+                                                                  llvm::function_ref<const Param *(StringRef)> find,
+                                                                  int64_t headDim, Value positions) {
+  FailureOr<double> theta = find("theta")->evalNumber(context.scope, context.diags());
   if (failed(theta))
     return failure();
   int64_t dim = headDim;
-  if (const Param *given = rope.find("dim")) {
+  if (const Param *given = find("dim")) {
     FailureOr<json::Value> value = given->eval(context.scope, context.diags());
     if (failed(value))
       return failure();
@@ -84,7 +88,7 @@ FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context
                                  "rotary size " + Twine(dim) + " is not even and at most " + Twine(headDim),
                                  "restore the checkpoint's own config.json");
   json::Value scaling;
-  if (const Param *given = rope.find("scaling")) {
+  if (const Param *given = find("scaling")) {
     FailureOr<std::optional<json::Value>> value = given->expr ? given->expr->evalOptional(context.scope, context.diags())
                                                               : FailureOr<std::optional<json::Value>>(std::nullopt);
     if (failed(value))
@@ -95,8 +99,7 @@ FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context
 
   OpBuilder &ops = context.ops();
   auto real = [&](double value) { return ops.getF64FloatAttr(value); };
-  Value positions = context.graph.input("position_ids");
-  if (!positions)
+  if (!positions && !(positions = context.graph.input("position_ids")))
     return failure();
   fr::RopeKind kind = fr::RopeKind::Default;
   NamedAttrList attributes;
@@ -121,6 +124,7 @@ FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context
     };
     switch (kind) {
     case fr::RopeKind::Default:
+    case fr::RopeKind::Proportional: // by `angles`, not by a config's type
       break;
     case fr::RopeKind::Linear:
       attributes.set("factor", real(s.required("factor")));
@@ -171,6 +175,15 @@ FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context
     }
     if (!s.ok)
       return failure();
+  }
+  if (const Param *given = find("angles")) {
+    FailureOr<std::optional<json::Value>> angles = given->expr->evalOptional(context.scope, context.diags());
+    if (failed(angles))
+      return failure();
+    if (*angles && (*angles)->isInt()) {
+      kind = fr::RopeKind::Proportional;
+      attributes.set("angles", ops.getI64IntegerAttr((*angles)->integer()));
+    }
   }
   attributes.set("dim", ops.getI64IntegerAttr(dim));
   attributes.set("theta", real(*theta));
