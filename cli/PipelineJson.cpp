@@ -16,10 +16,11 @@ std::string flagrelease::pipelineJson(const Model &model, const MigrationPlan &p
   root.set("length_dependent", model.imported.lengthDependent);
   if (model.padId())
     root.set("pad_token_id", *model.padId());
-  json::Array hidden;
-  for (const std::string &tap : model.imported.hidden)
-    hidden.emplace_back(tap);
-  root.set("hidden", hidden);
+  std::map<std::string, json::Array> hidden{{"hidden", {}}}; // by list: hidden, encoder_hidden
+  for (const auto &[name, tap] : model.imported.hidden)
+    hidden[StringRef(name).rsplit('.').first.str()].emplace_back(tap);
+  for (auto &[list, taps] : hidden)
+    root.set(list, taps);
   if (plan.exporter->checkpoint) { // the engine owns the graph: there are files, and no parts that a device wires
     json::Array files;
     for (const ExportedFile &file : artefact.files.files)

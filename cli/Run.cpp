@@ -9,6 +9,7 @@
 #include "weights/Safetensors.h"
 
 #include <filesystem>
+#include <set>
 
 using namespace flagrelease;
 
@@ -148,17 +149,19 @@ int runReference(const Options &options, Console &console, Diagnostics &diags) {
   if (failed(inputs))
     return exitCodeOf(diags);
   // Only what the model takes: a golden file holds outputs too.
-  for (auto it = inputs->begin(); it != inputs->end();)
-    it = it->first == "input_ids" || it->first == "attention_mask" || it->first == "position_ids" ? std::next(it)
-                                                                                                  : inputs->erase(it);
+  auto main = model->imported.module->lookupSymbol<mlir::func::FuncOp>(kMainFunction);
+  std::set<std::string> taken;
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    taken.insert(main.getArgAttrOfType<mlir::StringAttr>(i, kNameAttr).str());
+  std::erase_if(*inputs, [&](const auto &input) { return !taken.count(input.first); });
   FailureOr<NamedTensors> outputs = (*reference)->run(*inputs, {options.taps, false, stop}, diags);
   if (failed(outputs))
     return exitCodeOf(diags);
   outputs->insert(inputs->begin(), inputs->end());
   if (options.taps)
-    for (auto [i, tap] : llvm::enumerate(model->imported.hidden))
+    for (const auto &[name, tap] : model->imported.hidden)
       if (auto it = outputs->find(tap); it != outputs->end())
-        outputs->emplace("hidden." + std::to_string(i), it->second);
+        outputs->emplace(name, it->second);
   if (failed(writeSafetensors(options.out, *outputs, {}, diags)))
     return exitCodeOf(diags);
   showWritten(*outputs, options, console);

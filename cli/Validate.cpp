@@ -52,8 +52,9 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     if (failed(opened))
       return exitCodeOf(diags);
     reference = std::move(*opened);
-    request.inputNames = {"input_ids", "attention_mask", "position_ids"};
     auto main = model->imported.module->lookupSymbol<mlir::func::FuncOp>(kMainFunction);
+    for (unsigned i = 0; i < main.getNumArguments(); ++i)
+      request.inputNames.push_back(main.getArgAttrOfType<mlir::StringAttr>(i, kNameAttr).str());
     for (unsigned i = 0; i < main.getNumResults(); ++i)
       request.outputNames.push_back(main.getResultAttrOfType<mlir::StringAttr>(i, kNameAttr).str());
     request.hidden = model->imported.hidden;

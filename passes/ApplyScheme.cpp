@@ -42,6 +42,12 @@ LogicalResult propagate(std::deque<Value> changed) {
   return success();
 }
 
+bool movesOnly(fr::ParamOp param) {
+  return llvm::all_of(param.getBody().front(), [](Operation &op) {
+    return isa<fr::GetOp, fr::ReshapeOp, fr::TransposeOp, fr::SliceOp, fr::ConcatOp, fr::YieldOp>(op);
+  });
+}
+
 struct ApplySchemePass : impl::ApplySchemeBase<ApplySchemePass> {
   using ApplySchemeBase::ApplySchemeBase;
 
@@ -55,9 +61,10 @@ struct ApplySchemePass : impl::ApplySchemeBase<ApplySchemePass> {
     Type element = mlirType(*type, &getContext());
     llvm::DenseMap<StringAttr, fr::ParamOp> rewritten;
     for (fr::ParamOp param : module.getOps<fr::ParamOp>()) {
-      // Private params are steps on the way to others: they keep the precision they were given.
-      if (!isa<FloatType>(elementOf(param.getType())) || elementOf(param.getType()) == element ||
-          SymbolTable::getSymbolVisibility(param) == SymbolTable::Visibility::Private || param->hasAttr(kKeepTypeAttr))
+      // Private params are steps on the way to others: they keep the precision they were given. Those that only move stored numbers
+      // are stored as these are.
+      if (!isa<FloatType>(elementOf(param.getType())) || elementOf(param.getType()) == element || param->hasAttr(kKeepTypeAttr) ||
+          (SymbolTable::getSymbolVisibility(param) == SymbolTable::Visibility::Private && !movesOnly(param)))
         continue;
       auto yield = cast<fr::YieldOp>(param.getBody().front().getTerminator());
       auto to = tensorType(dimsOf(param.getType()), element);

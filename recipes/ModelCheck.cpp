@@ -40,8 +40,9 @@ public:
       for (const std::string &value : graph.out)
         checkName(value, graph.place, "result of graph '" + graph.name + "'");
     }
-    for (const std::string &path : recipe.hidden)
-      checkHidden(path);
+    for (const HiddenList &list : recipe.hidden)
+      for (const std::string &path : list.steps)
+        checkHidden(path);
     checkCircles();
     for (const auto &[stack, place] : pops)
       if (!llvm::is_contained(pushes, stack))
@@ -185,6 +186,8 @@ private:
     }
     while (list) {
       auto [id, after] = rest.split('/');
+      if (after.empty())
+        (void)id.consume_back(".out"); // what each round of a repeat gives
       auto step = llvm::find_if(*list, [&, wanted = id](const Step &each) { return each.id == wanted; });
       if (step == list->end())
         break;

@@ -8,7 +8,7 @@
 
 using namespace flagrelease;
 
-static constexpr StringRef kSections[] = {"recipe", "like",   "match", "prefix", "defaults", "let",   "inputs",
+static constexpr StringRef kSections[] = {"recipe", "like",   "match", "prefix", "defaults", "configs", "let", "inputs",
                                           "graph",  "graphs", "tasks", "hidden", "rename",   "split", "stack",
                                           "derive", "ignore", "inert", "host",   "gguf",     "patch"};
 
@@ -80,6 +80,8 @@ bool ModelReader::readSection(const yaml::Entry &entry) {
     return readPrefixes(node);
   if (key == "defaults")
     return readDefaults(node);
+  if (key == "configs")
+    return readConfigs(node);
   if (key == "let")
     return steps.readLets(node, recipe.let);
   if (key == "inputs")
@@ -178,6 +180,32 @@ bool ModelReader::readDefaults(const yaml::Node &node) {
   return good;
 }
 
+bool ModelReader::readConfigs(const yaml::Node &node) {
+  if (!node.isMapping())
+    return fail(node.place, "`configs` is a mapping from members of config.json to {defaults, flat}");
+  bool good = true;
+  for (const yaml::Entry &entry : node.entries) {
+    ConfigPart part;
+    part.name = entry.key;
+    part.place = entry.place;
+    if (!entry.value.isMapping()) {
+      good = fail(entry.value.place, "a member of config.json is {defaults: Class, flat: true}");
+      continue;
+    }
+    for (const yaml::Entry &item : entry.value.entries) {
+      std::optional<bool> flag = item.value.asBool();
+      if (item.key == "defaults" && item.value.isScalar() && !item.value.isNull())
+        part.defaultsClass = item.value.text;
+      else if (item.key == "flat" && flag)
+        part.flat = *flag;
+      else
+        good = fail(item.place, "a member of config.json has the keys defaults (a class name) and flat (true or false)");
+    }
+    recipe.configs.push_back(std::move(part));
+  }
+  return good;
+}
+
 bool ModelReader::readInputs(const yaml::Node &node) {
   if (!node.isMapping())
     return fail(node.place, "`inputs` is a mapping from names to {dtype, dims, when}");
@@ -238,7 +266,18 @@ bool ModelReader::readGraphs(const yaml::Node &node) {
   return good;
 }
 
-bool ModelReader::readHidden(const yaml::Node &node) { return readWords(node, recipe.hidden, "hidden"); }
+bool ModelReader::readHidden(const yaml::Node &node) {
+  if (!node.isMapping()) {
+    recipe.hidden.push_back({"hidden", {}});
+    return readWords(node, recipe.hidden.back().steps, "hidden");
+  }
+  bool good = true;
+  for (const yaml::Entry &entry : node.entries) {
+    recipe.hidden.push_back({entry.key, {}});
+    good &= readWords(entry.value, recipe.hidden.back().steps, "hidden");
+  }
+  return good;
+}
 
 bool ModelReader::readRenames(const yaml::Node &node) {
   if (!node.isMapping())
@@ -265,6 +304,16 @@ bool ModelReader::readReasons(const yaml::Node &node, StringRef section, std::ve
       good = fail(entry.value.place, "why '" + escape::terminal(entry.key, 120) + "'?", "write a reason");
     else
       out.push_back({entry.key, entry.value.text, entry.place});
+    if (section == "ignore" && StringRef(entry.key).contains('{')) {
+      yaml::Node scalar = entry.value; // a key has no node of its own
+      scalar.text = entry.key;
+      scalar.place = entry.place;
+      FailureOr<Template> name = Template::parse(scalar, diags);
+      if (failed(name))
+        good = false;
+      else if (!out.empty())
+        out.back().name = *name;
+    }
   }
   return good;
 }

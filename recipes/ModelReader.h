@@ -20,6 +20,7 @@ private:
   bool readSection(const yaml::Entry &entry);
   bool readPrefixes(const yaml::Node &node);
   bool readDefaults(const yaml::Node &node);
+  bool readConfigs(const yaml::Node &node);
   bool readInputs(const yaml::Node &node);
   bool readGraphs(const yaml::Node &node);
   bool readTasks(const yaml::Node &node);

@@ -155,11 +155,19 @@ struct LogicalTensor {
   Place place;
 };
 
+/// Id paths of steps whose results, in order, are NAME.0, NAME.1, …: a repeat stands for the entry of each of its
+/// iterations, "<repeat>.out" for the result of each.
+struct HiddenList {
+  std::string name; ///< "hidden"
+  std::vector<std::string> steps;
+};
+
 /// Something that does not matter, and why.
 struct Ignored {
-  std::string pattern; ///< ignore: glob over tensor names; inert: a config key
+  std::string pattern; ///< ignore: glob over tensor names, maybe with {expressions}; inert: a config key
   std::string reason;
   Place place;
+  std::optional<Template> name = std::nullopt; ///< ignore: the pattern with its expressions
 };
 
 /// A value that replaces the class default.
@@ -167,6 +175,14 @@ struct DefaultOverride {
   std::string key;
   json::Value value;
   std::string reason;
+  Place place;
+};
+
+/// A member of config.json that is a config of its own: text_config, vision_config.
+struct ConfigPart {
+  std::string name;
+  std::string defaultsClass; ///< class of _defaults.json; may be empty
+  bool flat = false; ///< its keys are found without its name too, before those of the file's top; without the member the top stands for it
   Place place;
 };
 
@@ -191,13 +207,14 @@ struct ModelRecipe {
   std::vector<std::string> prefixes = {""};
   std::string defaultsClass; ///< class of _defaults.json; may be empty
   std::vector<DefaultOverride> defaultOverrides;
+  std::vector<ConfigPart> configs;
   std::vector<Let> let;
   std::vector<GraphInput> inputs; ///< empty: those of a decoder (input_ids, attention_mask, position_ids)
   StepList graph;
   std::vector<NamedGraph> graphs;
   std::vector<Task> tasks;
-  /// Id paths of what hidden.0 … hidden.L are: a repeat stands for the entry of each of its iterations.
-  std::vector<std::string> hidden;
+  /// What hidden.0 … hidden.L are (and encoder_hidden.0 …, where a model has several lists).
+  std::vector<HiddenList> hidden;
   std::vector<Rename> renames;
   std::vector<LogicalTensor> logical; ///< in the order of the file: split, stack, derive
   std::vector<Ignored> ignored;       ///< tensors that the graph does not use

@@ -41,6 +41,10 @@ def constant(text):
             return OPERATORS[type(node.op)](value(node.left), value(node.right))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             return -value(node.operand)
+        if isinstance(node, (ast.Tuple, ast.List)):
+            return [value(item) for item in node.elts]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float":
+            return float(ast.literal_eval(node.args[0]))
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg == "default":
@@ -82,6 +86,9 @@ def named_classes(folder):
         for match in re.finditer(r"^defaults:[ \t]*(?:\{\s*class:\s*)?([A-Za-z0-9_]+)", text, re.MULTILINE):
             names.add((match.group(1), path.name))
         for match in re.finditer(r"^defaults:\s*\n\s+class:\s*([A-Za-z0-9_]+)", text, re.MULTILINE):
+            names.add((match.group(1), path.name))
+        # members of config.json with a class of their own
+        for match in re.finditer(r"^\s+\w+_config:\s*\{[^}\n]*\bdefaults:\s*([A-Za-z0-9_]+)", text, re.MULTILINE):
             names.add((match.group(1), path.name))
     return names
 

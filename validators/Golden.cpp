@@ -1,5 +1,6 @@
 #include "validators/Golden.h"
 
+#include "devices/MadeInputs.h"
 #include "devices/TensorFile.h"
 #include "text/Json.h"
 #include "validators/NumbersParts.h"
@@ -20,12 +21,6 @@ bool GoldenResult::passed() const {
 }
 
 namespace {
-/// What the caller of a model makes when the file has none.
-bool isMade(StringRef input) {
-  return input == "attention_mask" || input == "position_ids" || input == "cache_position" ||
-         input.starts_with("past_key_values.");
-}
-
 std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3g", value);
@@ -67,7 +62,7 @@ public:
       auto it = file->find(name);
       if (it != file->end())
         inputs[name] = it->second;
-      else if (!isMade(name))
+      else if (!isMadeInput(name))
         return diags.error(request.path, "has no tensor " + Twine(name) + ", which is an input of the model",
                            "write the file with tools/golden.py, or with `flagrelease run --out`");
     }
@@ -135,17 +130,11 @@ private:
       if (inputs.count(name))
         continue;
       Wanted one{name, name};
-      StringRef rest = name;
-      size_t index = 0;
       if (auto it = llvm::find(request.outputNames, name); it != request.outputNames.end()) {
         one.order = request.tapOrder.size() + static_cast<size_t>(it - request.outputNames.begin());
-      } else if (rest.consume_front("hidden.") && !rest.getAsInteger(10, index)) {
-        if (index >= request.hidden.size()) {
-          result.notCompared.push_back(
-              {name, "the recipe names hidden states up to hidden." + std::to_string(request.hidden.size()) + ", exclusive"});
-          continue;
-        }
-        one.as = request.hidden[index];
+      } else if (auto state = llvm::find_if(request.hidden, [&](const auto &each) { return each.first == name; });
+                 state != request.hidden.end()) {
+        one.as = state->second;
         one.tap = true;
       } else {
         one.tap = true;
@@ -153,7 +142,8 @@ private:
       if (one.tap) {
         auto it = llvm::find(request.tapOrder, one.as);
         if (it == request.tapOrder.end()) {
-          result.notCompared.push_back({name, "neither an output of the model nor a tap"});
+          std::string last = request.hidden.empty() ? "" : ", which has hidden states up to " + request.hidden.back().first;
+          result.notCompared.push_back({name, "neither an output of the model nor a tap" + last});
           continue;
         }
         one.order = static_cast<size_t>(it - request.tapOrder.begin());

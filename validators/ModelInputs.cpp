@@ -1,5 +1,6 @@
 #include "validators/ModelInputs.h"
 
+#include "devices/MadeInputs.h"
 #include "validators/NumbersParts.h"
 
 namespace flagrelease {
@@ -71,6 +72,8 @@ LogicalResult completeInputs(const LoadedModel &model, NamedTensors &inputs, Dia
       tensor = HostTensor::ofInts({tokens}, columns);
     } else if (StringRef(input.name).starts_with("past_key_values.") && input.shape.size() == 4 && text) {
       tensor = HostTensor(input.type, {batch, input.shape[1], cacheColumns, input.shape[3]});
+    } else if (std::optional<HostTensor> made = makeInput(input.name, inputs)) {
+      tensor = std::move(*made);
     } else {
       all = succeeded(
           diags.error(input.name, "the model takes this input and it is not given", "add a tensor of this name to the file"));

@@ -1,5 +1,7 @@
 #include "devices/reference/ReferenceModel.h"
 
+#include "devices/MadeInputs.h"
+
 using namespace flagrelease;
 
 LogicalResult flagrelease::defaultInputs(NamedTensors &inputs, int64_t past, Diagnostics &diags) {
@@ -55,6 +57,14 @@ FailureOr<NamedTensors> ReferenceModel::run(NamedTensors inputs, const Options &
   int64_t past = precision == ReferencePrecision::F32 ? narrow.cachedTokens() : wide.cachedTokens();
   if (failed(defaultInputs(inputs, past, diags)))
     return failure();
+  auto main = module.lookupSymbol<mlir::func::FuncOp>(kMainFunction);
+  for (unsigned i = 0; main && i < main.getNumArguments(); ++i) {
+    std::string name = main.getArgAttrOfType<mlir::StringAttr>(i, kNameAttr).str();
+    if (inputs.count(name))
+      continue;
+    if (std::optional<HostTensor> made = makeInput(name, inputs))
+      inputs[name] = std::move(*made);
+  }
   if (precision == ReferencePrecision::F32)
     return narrow.run(kMainFunction, inputs, {options.taps, options.stop}, diags);
   return wide.run(kMainFunction, inputs, {options.taps, options.stop}, diags);

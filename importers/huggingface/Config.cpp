@@ -10,6 +10,7 @@
 using namespace flagrelease;
 using json::Object;
 using json::Value;
+using llvm::SmallVector;
 
 namespace {
 const llvm::StringLiteral kFile = "config.json";
@@ -113,19 +114,24 @@ FailureOr<Object> flagrelease::readConfig(const std::string &folder, Diagnostics
   return value->object();
 }
 
-FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefaults *defaults,
-                                                    const std::vector<DefaultOverride> &overrides, Diagnostics &diags) {
-  ModelConfig config;
-  config.raw = raw;
-  Object &values = config.values;
-  if (defaults)
-    values = defaults->values;
+/// One mapping of the file over its class defaults. `path` is where it stands, "text_config." or empty.
+static FailureOr<Object> normaliseMapping(const Object &raw, llvm::ArrayRef<const ClassDefaults *> classes,
+                                          llvm::ArrayRef<DefaultOverride> overrides, StringRef path, Diagnostics &diags) {
+  Object values;
+  const ClassDefaults *defaults = nullptr; // the nearest
+  for (const ClassDefaults *each : classes) {
+    if (!each)
+      continue;
+    defaults = each;
+    for (const json::Member &member : each->values)
+      values.set(member.key, member.value);
+  }
   for (const DefaultOverride &override : overrides)
     values.set(override.key, override.value);
   for (const json::Member &member : raw)
     values.set(member.key, member.value);
-  if (defaults)
-    for (const auto &[name, alias] : defaults->attributeMap)
+  for (const ClassDefaults *each : classes)
+    for (const auto &[name, alias] : each ? each->attributeMap : decltype(each->attributeMap)())
       if (const Value *value = raw.find(alias); value && !raw.contains(name))
         values.set(name, *value);
 
@@ -139,7 +145,7 @@ FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefau
   if (!rope && (rope = nonNull(raw, "rope_parameters")))
     key = "rope_parameters";
   if (rope && !rope->isObject()) {
-    return diags.error(where(key), "is a " + rope->kindName() + ", not a mapping", "correct config.json");
+    return diags.error(where(path + key), "is a " + rope->kindName() + ", not a mapping", "correct config.json");
   }
   Object parameters = rope ? rope->object() : Object();
   if (rope && isPerLayerType(parameters)) {
@@ -148,84 +154,192 @@ FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ClassDefau
       if (member.value.isNull())
         continue;
       Object inner = member.value.object();
-      if (failed(normaliseRopeMapping(inner, values, (key + "." + member.key).str(), diags)))
+      if (failed(normaliseRopeMapping(inner, values, (path + key + "." + member.key).str(), diags)))
         return failure();
       perType.set(member.key, Value(inner));
     }
     values.set("rope_parameters", Value(perType));
-    return config;
+    return values;
   }
-  if (rope && failed(normaliseRopeMapping(parameters, values, key, diags)))
+  if (rope && failed(normaliseRopeMapping(parameters, values, (path + key).str(), diags)))
     return failure();
   if (const Value *theta = nonNull(parameters, "rope_theta"))
     values.set("rope_theta", *theta);
   else if (!nonNull(values, "rope_theta"))
     values.set("rope_theta", Value(defaults && defaults->defaultTheta ? *defaults->defaultTheta : 10000.0));
   if (const Value *theta = values.find("rope_theta"); !theta->isNumber())
-    return diags.error(where("rope_theta"), "is a " + theta->kindName() + ", not a number", "correct config.json");
+    return diags.error(where(path + "rope_theta"), "is a " + theta->kindName() + ", not a number", "correct config.json");
   else if (!(theta->number() > 0 && std::isfinite(theta->number())))
-    return diags.error(where("rope_theta"), "is " + json::toText(*theta) + ", and must be above 0", "correct config.json");
+    return diags.error(where(path + "rope_theta"), "is " + json::toText(*theta) + ", and must be above 0", "correct config.json");
   if (const Value *partial = nonNull(parameters, "partial_rotary_factor"))
     values.set("partial_rotary_factor", *partial);
   const Value *type = parameters.find("rope_type");
   values.set("rope_scaling", type && type->string() != "default" ? Value(parameters) : Value());
   values.erase("rope_parameters");
+  return values;
+}
+
+FailureOr<ConfigClasses> flagrelease::classesOf(const ModelRecipe &recipe, const RecipeSet &recipes, Diagnostics &diags) {
+  ConfigClasses classes;
+  auto find = [&](const std::string &name, const ClassDefaults *&into) -> LogicalResult {
+    if (name.empty())
+      return success();
+    Place from;
+    from.file = std::make_shared<const std::string>(recipe.files.front());
+    FailureOr<const ClassDefaults *> found = recipes.defaultsOf(name, from, diags);
+    if (failed(found))
+      return failure();
+    into = *found;
+    return success();
+  };
+  if (failed(find(recipe.defaultsClass, classes.root)))
+    return failure();
+  for (const ConfigPart &part : recipe.configs)
+    if (failed(find(part.defaultsClass, classes.parts.emplace_back(nullptr))))
+      return failure();
+  return classes;
+}
+
+FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ModelRecipe &recipe, const ConfigClasses &classes,
+                                                    Diagnostics &diags) {
+  std::vector<Object> parts;
+  std::vector<bool> present;
+  SmallVector<const ClassDefaults *> rootClasses{classes.root};
+  for (auto [part, defaults] : llvm::zip_equal(recipe.configs, classes.parts)) {
+    const Value *own = nonNull(raw, part.name);
+    if (own && !own->isObject())
+      return diags.error(where(part.name), "is a " + own->kindName() + ", not a mapping", "restore the checkpoint's own config.json");
+    present.push_back(own != nullptr);
+    if (!own && part.flat)
+      rootClasses.push_back(defaults); // the top of the file is this config
+    FailureOr<Object> values = normaliseMapping(own ? own->object() : Object(), {defaults}, {}, part.name + ".", diags);
+    if (failed(values))
+      return failure();
+    parts.push_back(std::move(*values));
+  }
+  FailureOr<Object> values = normaliseMapping(raw, rootClasses, recipe.defaultOverrides, "", diags);
+  if (failed(values))
+    return failure();
+  // Of these the file's top speaks for the whole model.
+  static constexpr StringRef kWhole[] = {"architectures", "model_type", "dtype", "torch_dtype", "quantization_config", "transformers_version"};
+  for (auto [i, part] : llvm::enumerate(recipe.configs)) {
+    if (part.flat && present[i])
+      for (const json::Member &member : parts[i])
+        if (!llvm::is_contained(kWhole, StringRef(member.key)) && !(member.key == "tie_word_embeddings" && raw.contains(member.key)))
+          values->set(member.key, member.value);
+    if (!part.flat || present[i])
+      values->set(part.name, Value(parts[i]));
+  }
+  ModelConfig config;
+  config.raw = std::move(raw);
+  config.values = std::move(*values);
   return config;
 }
 
-void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert,
-                                  const ClassDefaults *defaults, const std::vector<std::string> &assumeInert,
-                                  Diagnostics &diags) {
-  std::set<std::string> known;
-  for (const std::string &path : recipe.configKeys())
-    known.insert(StringRef(path).split('.').first.str());
-  for (const MatchEntry &entry : recipe.match)
-    for (const auto &[key, values] : entry.keys)
-      known.insert(StringRef(key).split('.').first.str());
-  for (StringRef key : kNormalised)
-    known.insert(key.str());
-
-  for (StringRef key : assumeInert) {
-    if (known.count(key.str()))
-      (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model",
-                        "leave it out");
-    else if (!config.raw.find(key.split('.').first))
-      (void)diags.error("--assume-inert " + key, "config.json has no such key", "leave it out");
+namespace {
+/// Which keys of a config are accounted for.
+class KeyChecker {
+public:
+  KeyChecker(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert, const std::vector<std::string> &assumeInert,
+             Diagnostics &diags)
+      : config(config), recipe(recipe), inert(inert), assumeInert(assumeInert), diags(diags) {
+    for (const std::string &path : recipe.configKeys()) {
+      known.insert(path);
+      known.insert(StringRef(path).split('.').first.str());
+    }
+    for (const MatchEntry &entry : recipe.match)
+      for (const auto &[key, values] : entry.keys) {
+        known.insert(key);
+        known.insert(StringRef(key).split('.').first.str());
+      }
+    for (StringRef key : kNormalised)
+      known.insert(key.str());
   }
-  auto assumed = [&](StringRef key) { return llvm::is_contained(assumeInert, key); };
-  auto complain = [&](StringRef key, const Value &value) {
+
+  void run(const ConfigClasses &classes) {
+    for (StringRef key : assumeInert) {
+      if (known.count(key.str()))
+        (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model", "leave it out");
+      else if (!config.raw.find(key.split('.').first))
+        (void)diags.error("--assume-inert " + key, "config.json has no such key", "leave it out");
+    }
+    llvm::SmallVector<const ClassDefaults *> root{classes.root};
+    for (auto [part, defaults] : llvm::zip_equal(recipe.configs, classes.parts))
+      if (part.flat && !nonNull(config.raw, part.name))
+        root.push_back(defaults);
+    check(config.raw, root, "", false);
+    for (auto [part, defaults] : llvm::zip_equal(recipe.configs, classes.parts))
+      if (const Value *own = nonNull(config.raw, part.name); own && own->isObject())
+        check(own->object(), {defaults}, part.name + ".", part.flat);
+  }
+
+private:
+  bool isKnown(StringRef path, StringRef key, StringRef name, bool flat) const {
+    if (known.count((path + name).str()) || known.count((path + key).str()) || !inert.reason((path + key).str()).empty() ||
+        llvm::is_contained(assumeInert, (path + key).str()))
+      return true;
+    // Keys that change nothing do so wherever they stand; those of a flat member are read without its name.
+    if (path.empty())
+      return false;
+    return !inert.reason(key).empty() || llvm::is_contained(kNormalised, key) || key == "model_type" ||
+           (flat && (known.count(name.str()) || known.count(key.str())));
+  }
+
+  void check(const Object &mapping, llvm::ArrayRef<const ClassDefaults *> classes, StringRef path, bool flat) {
+    for (const json::Member &member : mapping) {
+      StringRef key = member.key;
+      std::string canonical = key.str();
+      const Value *standard = nullptr;
+      for (const ClassDefaults *defaults : classes) {
+        if (!defaults)
+          continue;
+        for (const auto &[name, alias] : defaults->attributeMap)
+          if (alias == key)
+            canonical = name;
+        if (const Value *value = defaults->values.find(key))
+          standard = value;
+      }
+      if (path.empty())
+        for (const DefaultOverride &override : recipe.defaultOverrides)
+          if (override.key == key)
+            standard = &override.value;
+      if (member.value.isNull() || isKnown(path, key, canonical, flat) || (standard && *standard == member.value))
+        continue;
+      if (path.empty() && llvm::any_of(recipe.configs, [&](const ConfigPart &part) { return part.name == key; }))
+        continue; // its own keys are checked
+      complain((path + key).str(), member.value);
+    }
+    for (StringRef key : {"rope_scaling", "rope_parameters"}) {
+      const Value *rope = mapping.find(key);
+      if (!rope || !rope->isObject() || isPerLayerType(rope->object()))
+        continue;
+      for (const json::Member &member : rope->object()) {
+        std::string whole = (path + key + "." + member.key).str();
+        if (!llvm::is_contained(kRopeKeys, StringRef(member.key)) && !member.value.isNull() && inert.reason(whole).empty() &&
+            !llvm::is_contained(assumeInert, whole))
+          complain(whole, member.value);
+      }
+    }
+  }
+
+  void complain(StringRef key, const Value &value) {
     std::string text = json::toText(value);
     if (text.size() > 80)
       text = text.substr(0, 77) + "...";
     (void)diags.error(where(key), "recipe " + recipe.name + " does not know this key, and its value is not the default: " + text,
                       "if it does not change the model's numbers, pass --assume-inert " + key);
-  };
-  for (const json::Member &member : config.raw) {
-    StringRef key = member.key;
-    std::string canonical = key.str();
-    if (defaults)
-      for (const auto &[name, alias] : defaults->attributeMap)
-        if (alias == key)
-          canonical = name;
-    if (known.count(canonical) || known.count(key.str()) || member.value.isNull() || !inert.reason(key).empty() || assumed(key))
-      continue;
-    const Value *standard = defaults ? defaults->values.find(key) : nullptr;
-    for (const DefaultOverride &override : recipe.defaultOverrides)
-      if (override.key == key)
-        standard = &override.value;
-    if (standard && *standard == member.value)
-      continue;
-    complain(key, member.value);
   }
-  for (StringRef key : {"rope_scaling", "rope_parameters"}) {
-    const Value *rope = config.raw.find(key);
-    if (!rope || !rope->isObject() || isPerLayerType(rope->object()))
-      continue;
-    for (const json::Member &member : rope->object()) {
-      std::string path = (key + "." + member.key).str();
-      if (!llvm::is_contained(kRopeKeys, StringRef(member.key)) && !member.value.isNull() && inert.reason(path).empty() &&
-          !assumed(path))
-        complain(path, member.value);
-    }
-  }
+
+  const ModelConfig &config;
+  const ModelRecipe &recipe;
+  const InertKeys &inert;
+  const std::vector<std::string> &assumeInert;
+  Diagnostics &diags;
+  std::set<std::string> known;
+};
+} // namespace
+
+void flagrelease::checkConfigKeys(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert,
+                                  const ConfigClasses &classes, const std::vector<std::string> &assumeInert, Diagnostics &diags) {
+  KeyChecker(config, recipe, inert, assumeInert, diags).run(classes);
 }

@@ -26,13 +26,19 @@ FailureOr<json::Object> readConfig(const std::string &folder, Diagnostics &diags
 ///    `rope_theta` (a number), `rope_scaling` (null, or a mapping with rope_type and all that its formula needs),
 ///    `partial_rotary_factor` (absent if the file and the class have none). A `rope_scaling` mapping wins over
 ///    `rope_parameters`, keys inside it win over top-level keys.
-/// `defaults` may be null (no class known).
-FailureOr<ModelConfig> normaliseConfig(json::Object raw, const ClassDefaults *defaults,
-                                       const std::vector<DefaultOverride> &overrides, Diagnostics &diags);
+/// The same holds for each member of `configs:` of the recipe; the keys of a flat one are copied to the top.
+/// Null pointers stand for classes that are not known.
+struct ConfigClasses {
+  const ClassDefaults *root = nullptr;
+  std::vector<const ClassDefaults *> parts; ///< one for each of ModelRecipe::configs
+};
+/// The classes that a recipe names.
+FailureOr<ConfigClasses> classesOf(const ModelRecipe &recipe, const RecipeSet &recipes, Diagnostics &diags);
+FailureOr<ModelConfig> normaliseConfig(json::Object raw, const ModelRecipe &recipe, const ConfigClasses &classes, Diagnostics &diags);
 
 /// Reports every key of the file that neither the recipe refers to, nor is inert, nor equals its default, nor stands in
-/// `assumeInert`; nested keys of rope mappings included.
-void checkConfigKeys(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert, const ClassDefaults *defaults,
+/// `assumeInert`; nested keys of rope mappings and of `configs:` included.
+void checkConfigKeys(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert, const ConfigClasses &classes,
                      const std::vector<std::string> &assumeInert, Diagnostics &diags);
 
 } // namespace flagrelease

@@ -2,6 +2,8 @@
 
 #include "text/Nearest.h"
 
+#include "llvm/Support/ErrorHandling.h"
+
 using namespace flagrelease;
 using namespace mlir;
 using llvm::SmallVector;
@@ -52,6 +54,13 @@ LogicalResult GraphBuilder::begin(const Scope &scope) {
                 {"position_ids", tensorType({b, s}, i64)}};
   }
   for (const GraphInput &in : recipe.inputs) {
+    if (in.when) {
+      FailureOr<bool> wanted = in.when->evalBool(scope, diags);
+      if (failed(wanted))
+        return failure();
+      if (!*wanted)
+        continue;
+    }
     DimExprs dims;
     for (const Template &dim : in.dims) {
       FailureOr<std::string> text = dim.eval(scope, diags);
@@ -204,6 +213,24 @@ LogicalResult GraphBuilder::updateState(StringRef part, Value value, const Place
   return success();
 }
 
+const HiddenList *GraphBuilder::hiddenListOf(const std::string &path) const {
+  if (!frames.back().top || path.empty())
+    return nullptr;
+  for (const HiddenList &list : recipe.hidden)
+    if (llvm::is_contained(list.steps, path))
+      return &list;
+  return nullptr;
+}
+
+std::vector<std::pair<std::string, std::string>> GraphBuilder::hiddenTaps() const {
+  std::vector<std::pair<std::string, std::string>> taps;
+  for (const HiddenList &list : recipe.hidden)
+    if (auto it = hidden.find(list.name); it != hidden.end())
+      for (auto [i, name] : llvm::enumerate(it->second))
+        taps.emplace_back(list.name + "." + std::to_string(i), name);
+  return taps;
+}
+
 Value GraphBuilder::tap(const std::string &name, Value value) {
   if (name.empty() || !tapNames.insert(name).second)
     return value;
@@ -308,7 +335,7 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
       return diags.error(step.place.str(), "block '" + step.kind + "' is not built yet", "see `flagrelease list ops`");
     place = at.empty() ? step.id : at + "." + step.id;
     BlockContext context(*this, step, scope, at, operands);
-    results = found->build(context);
+    results = build(*found, context);
     if (failed(results))
       return failure();
   }
@@ -316,10 +343,10 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
     return failure();
 
   // What `hidden:` lists at the top level gets a tap, named by its weights.
-  if (frames.back().top && step.kind != "repeat" && llvm::is_contained(recipe.hidden, step.id) && !results->empty()) {
+  if (const HiddenList *list = hiddenListOf(step.id); list && step.kind != "repeat" && !results->empty()) {
     std::string name = commonPrefix(llvm::ArrayRef(used).drop_front(before));
     results->front() = tap(name.empty() ? step.id : name, results->front());
-    hidden.push_back(name.empty() ? step.id : name);
+    hidden[list->name].push_back(name.empty() ? step.id : name);
   }
   if (!step.id.empty() && !results->empty())
     frames.back().ids[step.id] = results->front();
@@ -338,6 +365,27 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
       named[*text] = value;
   }
   return success();
+}
+
+/// MLIR ends the process when an op's result types cannot be inferred from its operands. Here that is a problem of the recipe or of
+/// config.json: what the op has said is in the diagnostics already, and the step is named.
+FailureOr<SmallVector<Value>> GraphBuilder::build(const StepBlock &block, BlockContext &context) {
+  struct DoesNotFit {};
+  auto raise = [](void *, const char *, bool) { throw DoesNotFit(); };
+  try {
+    llvm::ScopedFatalErrorHandler handler(raise);
+    return block.build(context);
+  } catch (const DoesNotFit &) {
+    std::string shapes;
+    for (Value operand : context.operands) {
+      std::string sizes;
+      for (const DimExpr &dim : dimsOf(operand.getType()))
+        sizes += (sizes.empty() ? "" : ", ") + dim.str();
+      shapes += (shapes.empty() ? "[" : ", [") + sizes + "]";
+    }
+    return diags.error(context.step.place.str(), "'" + context.step.kind + "' does not fit its inputs " + shapes,
+                       "config.json and the tensors are of different models, or the recipe is wrong here");
+  }
 }
 
 FailureOr<Value> GraphBuilder::residual(const Step &step, Value x, const Scope &scope, const std::string &at) {
@@ -388,7 +436,7 @@ FailureOr<Value> GraphBuilder::repeat(const Step &step, Value x, const Scope &sc
     for (int64_t i = 0; i < **times; ++i)
       items.emplace_back(i);
   }
-  bool isHidden = frames.back().top && llvm::is_contained(recipe.hidden, step.id);
+  const HiddenList *list = hiddenListOf(step.id), *exits = hiddenListOf(step.id + ".out");
   int64_t outerLayer = layer;
   for (auto [i, item] : llvm::enumerate(items)) {
     if (++iterations > kMaxIterations)
@@ -408,10 +456,14 @@ FailureOr<Value> GraphBuilder::repeat(const Step &step, Value x, const Scope &sc
     place = innerAt;
     std::string name = innerAt.empty() || innerAt == at ? step.id + "." + std::to_string(i) : innerAt;
     x = tap(name, x);
-    if (isHidden)
-      hidden.push_back(name);
+    if (list)
+      hidden[list->name].push_back(name);
     if (failed(runBody(step.body, x, inner, innerAt)))
       return failure();
+    if (exits) {
+      x = tap(name + ".out", x);
+      hidden[exits->name].push_back(name + ".out");
+    }
     // One layer's worth of missing tensors says enough; a config that promises thousands of layers ends here.
     if (tensors.anyMissing() && i >= 1)
       break;
@@ -564,6 +616,7 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   // A called graph sees its inputs and its arguments, not the caller's names.
   std::vector<Frame> outerFrames = std::exchange(frames, {});
   std::map<std::string, Value> outerNamed = named;
+  std::erase_if(named, [](const auto &entry) { return !StringRef(entry.first).contains('.'); }); // "kv.3" is one of a list that layers share
   Frame frame;
   for (auto [in, value] : llvm::zip(graph->in, operands))
     frame.ids[in] = value;

@@ -41,8 +41,8 @@ public:
 
   /// A value by name: bound by `out`, an id of this list or one around it, an input, or "stream".
   mlir::Value lookup(StringRef name) const;
-  /// Taps that stand for hidden.0 … hidden.L.
-  const std::vector<std::string> &hiddenTaps() const { return hidden; }
+  /// "hidden.0" … and the taps that stand for them, list by list.
+  std::vector<std::pair<std::string, std::string>> hiddenTaps() const;
 
   // Used by blocks.
   mlir::OpBuilder &ops() { return builder; }
@@ -79,6 +79,9 @@ private:
   FailureOr<mlir::Value> choose(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
   FailureOr<llvm::SmallVector<mlir::Value>> scan(const Step &step, const Scope &scope, const std::string &at);
   FailureOr<llvm::SmallVector<mlir::Value>> call(const Step &step, mlir::Value x, const Scope &scope, const std::string &at);
+  /// The list of `hidden:` that a step of the recipe's own list stands in; null if none.
+  const HiddenList *hiddenListOf(const std::string &path) const;
+  FailureOr<llvm::SmallVector<mlir::Value>> build(const StepBlock &block, BlockContext &context);
   mlir::Value use(const CheckpointTensor &tensor);
   mlir::Value tap(const std::string &name, mlir::Value value);
   LogicalResult runBody(const StepList &steps, mlir::Value &stream, const Scope &scope, const std::string &at, bool top = false);
@@ -93,7 +96,7 @@ private:
   std::map<std::string, mlir::Value> named, inputs;
   std::map<std::string, std::vector<mlir::Value>> stacks;
   std::vector<std::string> used; ///< logical names of tensors in order of use: taps are named by them
-  std::vector<std::string> hidden;
+  std::map<std::string, std::vector<std::string>> hidden; ///< taps by the name of their list
   std::set<std::string> tapNames;
   std::string place; ///< for locations
   /// Inside the body of a scan: where params are read, so that no step reads them anew.

@@ -3,6 +3,7 @@
 #include "importers/gguf/GgufSource.h"
 #include "importers/huggingface/Evidence.h"
 #include "importers/huggingface/GraphBuilder.h"
+#include "importers/huggingface/Rearranged.h"
 #include "importers/huggingface/SourceFiles.h"
 #include "text/Nearest.h"
 
@@ -28,6 +29,15 @@ bool fileExists(const std::string &folder, StringRef name) {
   return llvm::sys::fs::exists(path);
 }
 
+/// Whether the file holds the head of a task: the weight of its lm_head step. A name that is computed counts as held.
+bool hasHead(const Task &task, const TensorTable &tensors) {
+  for (const Step &step : task.body)
+    if (step.kind == "lm_head")
+      if (const Param *weight = step.find("weight"); weight && weight->nameTemplate && weight->nameTemplate->isLiteral())
+        return tensors.find(weight->nameTemplate->text().str() + ".weight") != nullptr;
+  return true;
+}
+
 /// DESIGN section 4: --task, else the architecture, else the files.
 FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig &config, const TensorTable &tensors,
                                    const Checkpoint &checkpoint, const ImportOptions &options, Diagnostics &diags) {
@@ -51,7 +61,7 @@ FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig 
       if (matches(entry, config.raw, /*globs=*/true)) {
         // An architecture says what the class was; a trunk without its head, and with no tie to stand in, is an encoder.
         const json::Value *tied = config.values.find("tie_word_embeddings");
-        bool headless = task.name == "causal_lm" && !tensors.find("lm_head.weight") && tied && tied->isBool() && !tied->boolean();
+        bool headless = task.name == "causal_lm" && !hasHead(task, tensors) && tied && tied->isBool() && !tied->boolean();
         if (const Task *embedding = recipe.findTask("embedding"); headless && embedding)
           return embedding;
         return &task;
@@ -110,20 +120,14 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
                       "this family cannot be migrated with this version");
   if (!recipe->notBuilt.empty())
     return failure();
-  const ClassDefaults *defaults = nullptr;
-  if (!recipe->defaultsClass.empty()) {
-    Place from;
-    from.file = std::make_shared<const std::string>(recipe->files.front());
-    FailureOr<const ClassDefaults *> found = recipes.defaultsOf(recipe->defaultsClass, from, diags);
-    if (failed(found))
-      return failure();
-    defaults = *found;
-  }
+  FailureOr<ConfigClasses> classes = classesOf(*recipe, recipes, diags);
   FailureOr<const InertKeys *> inert = recipes.inert(diags);
-  FailureOr<ModelConfig> config = normaliseConfig(*raw, defaults, recipe->defaultOverrides, diags);
-  if (failed(inert) || failed(config))
+  if (failed(classes) || failed(inert))
     return failure();
-  checkConfigKeys(*config, *recipe, **inert, defaults, options.assumeInert, diags);
+  FailureOr<ModelConfig> config = normaliseConfig(*raw, *recipe, *classes, diags);
+  if (failed(config))
+    return failure();
+  checkConfigKeys(*config, *recipe, **inert, *classes, options.assumeInert, diags);
 
   Imported result;
   result.module = ModuleOp::create(UnknownLoc::get(&context));
@@ -147,6 +151,10 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   configScope.bindAll(config->values);
   Scope scope(&configScope);
   scope.bindLets(recipe->let);
+  // What recipes may ask besides: the task, and which tensors there are.
+  configScope.bind("task", json::Value((*task)->name));
+  if (recipe->configKeys().count("stored"))
+    configScope.bind("stored", json::Value(tensors.names()));
 
   // Messages of op builders name ops; they become problems like all others.
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &message) {
@@ -215,7 +223,10 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   if (failed(graph.finish(outputs)))
     return failure();
 
-  result.ignored = tensors.account(diags);
+  FailureOr<std::vector<TensorTable::Ignored>> ignored = tensors.account(scope, diags);
+  if (failed(ignored))
+    return failure();
+  result.ignored = std::move(*ignored);
   // The file decides about ties; but a file that has a head of its own where the config says it has none contradicts itself,
   // unless both hold the same bytes.
   const json::Value *tied = config->values.find("tie_word_embeddings");
@@ -231,6 +242,7 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   }
   if (diags.hasErrors())
     return failure();
+  paramsOfRearranged(*result.module);
   if (failed(verify(*result.module)))
     return failure();
   result.module->walk([&](fr::RopeTableOp rope) {

@@ -27,7 +27,7 @@ struct Imported {
   std::string recipe, task, architecture;
   std::vector<RecipeText> recipeFiles;       ///< what was read, with its bytes: the manifest states digests
   json::Object config;                       ///< normalised
-  std::vector<std::string> hidden;           ///< tap of hidden.0, hidden.1, …
+  std::vector<std::pair<std::string, std::string>> hidden; ///< "hidden.0", "hidden.1", … and their taps
   std::vector<TensorTable::Ignored> ignored; ///< tensors that the model does not use, with the recipe's reason
   std::vector<std::string> unprovenOptions;  ///< option values of the recipe that no passing fixture has exercised
   std::string quantised;                     ///< `quant_method` of the source; empty: weights are stored as numbers

@@ -5,6 +5,7 @@
 #include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/Regex.h"
 
+#include <deque>
 #include <map>
 
 using namespace flagrelease;
@@ -71,12 +72,36 @@ const CheckpointTensor *TensorTable::find(StringRef logical) const {
   return nullptr;
 }
 
-std::vector<TensorTable::Ignored> TensorTable::account(Diagnostics &diags) const {
+json::Array TensorTable::names() const {
+  std::set<std::string> all;
+  for (const auto &entry : byLogical) {
+    StringRef name = entry.getKey();
+    all.insert(name.str());
+    for (const std::string &prefix : recipe.prefixes) {
+      StringRef shorter = name;
+      all.insert(shorter.consume_front(prefix) ? shorter.str() : prefix + name.str());
+    }
+  }
+  json::Array out;
+  for (const std::string &name : all)
+    out.emplace_back(name);
+  return out;
+}
+
+FailureOr<std::vector<TensorTable::Ignored>> TensorTable::account(const Scope &scope, Diagnostics &diags) const {
   std::vector<Ignored> ignored;
   std::vector<std::string> left;
   std::vector<std::pair<llvm::GlobPattern, std::string>> globs;
+  std::deque<std::string> patterns; // a glob refers to its text
   for (const flagrelease::Ignored &entry : recipe.ignored) {
-    llvm::Expected<llvm::GlobPattern> glob = llvm::GlobPattern::create(entry.pattern);
+    std::string &pattern = patterns.emplace_back(entry.pattern);
+    if (entry.name) {
+      FailureOr<std::string> text = entry.name->eval(scope, diags);
+      if (failed(text))
+        return failure();
+      pattern = *text;
+    }
+    llvm::Expected<llvm::GlobPattern> glob = llvm::GlobPattern::create(pattern);
     if (glob)
       globs.emplace_back(std::move(*glob), entry.reason);
     else

@@ -32,8 +32,11 @@ public:
   struct Ignored {
     std::string name, reason;
   };
-  /// Adds one problem for all missing tensors and one for all that nothing consumed; returns what `ignore:` lets go.
-  std::vector<Ignored> account(Diagnostics &diags) const;
+  /// Adds one problem for all missing tensors and one for all that nothing consumed; returns what `ignore:` lets go. Fails when a
+  /// pattern of the recipe cannot be evaluated.
+  FailureOr<std::vector<Ignored>> account(const Scope &scope, Diagnostics &diags) const;
+  /// All logical names, with and without the prefixes of the recipe.
+  json::Array names() const;
 
 private:
   const DerivedTensor *derivedOf(const CheckpointTensor &tensor) const;

@@ -115,7 +115,10 @@ Values lowerRope(fr::RopeOp op, Emitter &e) {
                        NamedAttrs attributes{e.i64("interleaved", op.getInterleaved())};
                        if (rotated != all)
                          attributes.push_back(e.i64("rotary_embedding_dim", rotated));
-                       return Values{e.node("RotaryEmbedding", {x, cos, sin}, x.getType(), attributes)};
+                       // It takes one table for each row of the batch.
+                       DimExprs table = dimsOf(cos.getType());
+                       table[0] = dimsOf(x.getType())[0];
+                       return Values{e.node("RotaryEmbedding", {x, e.expand(cos, table), e.expand(sin, table)}, x.getType(), attributes)};
                      }},
                     {"decomposed", [&] { return Values{rotateDecomposed(op, x, cos, sin, e)}; }}});
 }

@@ -31,6 +31,8 @@ const ParamSchema kParams[] = {
     {"k", ParamType::Tensor, false, {}, {}, "module [kv_heads * head_dim, hidden]"},
     {"v", ParamType::Tensor, false, {}, {}, "module [kv_heads * head_dim, hidden]"},
     {"qkv", ParamType::Tensor, false, {}, {}, "or one module with the rows of q, then k, then v"},
+    {"grouped", ParamType::Bool, false, {}, {}, "rows of qkv are sorted by key head: its queries, its key, its value"},
+    {"clip", ParamType::Number, false, {}, {}, "q, k and v are cut at -clip and clip; null: not"},
     {"o", ParamType::Tensor, true, {}, {}, "module [width, heads * head_dim]"},
     {"bias", ParamType::Bool, false, {}, kBias, "all four, or a mapping by projection (of qkv: q); absent: none"},
     {"transposed", ParamType::Bool, false, {}, {}, "weights are stored [in, out]"},
@@ -144,10 +146,11 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
     return failure();
   FailureOr<int64_t> keyHeads = context.step.has("kv_heads") ? context.integer("kv_heads") : heads;
   FailureOr<int64_t> width = context.step.has("width") ? context.integer("width") : FailureOr<int64_t>(context.width());
-  FailureOr<bool> transposed = context.flag("transposed", false);
+  FailureOr<bool> transposed = context.flag("transposed", false), grouped = context.flag("grouped", false);
+  FailureOr<std::optional<double>> clip = context.optionalNumber("clip");
   FailureOr<std::optional<Norms>> norms = readNorms(context);
   FailureOr<AttendOptions> options = attendOptions(context);
-  if (failed(keyHeads) || failed(width) || failed(transposed) || failed(norms) || failed(options))
+  if (failed(keyHeads) || failed(width) || failed(transposed) || failed(grouped) || failed(clip) || failed(norms) || failed(options))
     return failure();
   if (*heads % *keyHeads != 0)
     return context.diags().error("config.json: num_key_value_heads",
@@ -199,9 +202,20 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
     FailureOr<Value> all = context.linear(x, *module, own + 2 * shared, *bias, sizes, *transposed);
     if (failed(all))
       return failure();
-    q = context.slice(*all, last, DimExpr(0), DimExpr(own));
-    k = context.slice(*all, last, DimExpr(own), DimExpr(shared));
-    v = context.slice(*all, last, DimExpr(own + shared), DimExpr(shared));
+    if (*grouped) {
+      const int64_t group = *heads / *keyHeads;
+      DimExprs dims = context.dims();
+      Value sorted = context.reshape(*all, {dims[0], dims[1], DimExpr(*keyHeads), DimExpr(group + 2), DimExpr(*headDim)});
+      auto part = [&](int64_t start, int64_t size) {
+        return context.reshape(context.slice(sorted, 3, DimExpr(start), DimExpr(size)),
+                               {dims[0], dims[1], DimExpr(*keyHeads * size * *headDim)});
+      };
+      q = part(0, group), k = part(group, 1), v = part(group + 1, 1);
+    } else {
+      q = context.slice(*all, last, DimExpr(0), DimExpr(own));
+      k = context.slice(*all, last, DimExpr(own), DimExpr(shared));
+      v = context.slice(*all, last, DimExpr(own + shared), DimExpr(shared));
+    }
   } else {
     if (failed(q = project("q", x, *heads)))
       return failure();
@@ -209,6 +223,15 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
       return failure();
   }
   const bool ownKeys = reuse->empty();
+  if (*clip) {
+    auto cut = [&](Value x) {
+      Value low = context.ops().create<fr::MaximumOp>(context.loc(), x, context.constant(-**clip));
+      return context.ops().create<fr::MinimumOp>(context.loc(), low, context.constant(**clip)).getResult();
+    };
+    q = cut(*q);
+    if (ownKeys)
+      k = cut(*k), v = cut(*v);
+  }
   auto norm = [&](bool whole, bool after) {
     if (!*norms || (*norms)->whole != whole || (!whole && (*norms)->afterRope != after))
       return;

@@ -102,7 +102,22 @@ BlockResult buildMoe(BlockContext &context) {
     dims[1] = DimExpr(*width);
     return context.reshape(one, dims);
   };
+  // Where a recipe names both layouts, the file decides.
+  bool hasBoth = context.step.has("gate_up") && context.step.has("up");
+  if (hasBoth) {
+    Scope first(&context.scope);
+    first.bind("e", json::Value(0));
+    FailureOr<std::string> text = context.step.find("gate_up")->evalText(first, context.diags());
+    if (failed(text))
+      return failure();
+    StringRef name = *text;
+    std::string whole = name.consume_front("/") || context.at.empty() ? name.str() : context.at + "." + name.str();
+    hasBoth = !context.graph.findTensor(whole);
+  }
+  const bool separate = hasBoth, chosen = context.step.has("gate_up") && context.step.has("up");
   auto stack = [&](StringRef name, llvm::ArrayRef<int64_t> shape) -> FailureOr<Value> {
+    if (chosen && (separate ? name.starts_with("gate_up") : name.starts_with("gate") ? !name.starts_with("gate_up") : name.starts_with("up")))
+      return Value();
     return context.step.has(name) ? stackOf(context, name, *experts, shape, *transposed && shape.size() == 2) : FailureOr<Value>(Value());
   };
   FailureOr<Value> both = stack("gate_up", {2 * *width, hidden}), bothBias = stack("gate_up_bias", {2 * *width}),

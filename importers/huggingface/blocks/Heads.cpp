@@ -29,6 +29,15 @@ const ParamSchema kRotateParams[] = {{"cos", ParamType::Value, true, {}, {}, "[B
                                      {"sin", ParamType::Value, true, {}, {}, ""},
                                      {"interleaved", ParamType::Bool, false, {}, {}, "pairs are (2j, 2j + 1), not (j, j + dim / 2)"}};
 
+const ParamSchema kAlibiParams[] = {
+    {"heads", ParamType::Int, true, {}, {}, ""},
+    {"max", ParamType::Number, false, {}, {}, "slope i of n is 2^(-max i / n); absent: 8"},
+    {"scale", ParamType::Number, false, {}, {}, "of the slopes; absent: 1"},
+    {"from_above", ParamType::Bool, false, {}, {}, "for other counts than powers of two: those of the next power, every second one first"},
+    {"count_real", ParamType::Bool, false, {}, {}, "the place of a key is its number among the real ones, by attention_mask"},
+    {"keys", ParamType::Size, false, {}, {}, "how many; absent: P + S"},
+};
+
 const std::vector<ParamSchema> &tableParams() {
   static const std::vector<ParamSchema> all = [] {
     std::vector<ParamSchema> copy(std::begin(kTableParams), std::end(kTableParams));
@@ -88,10 +97,83 @@ BlockResult buildAttend(BlockContext &context) {
   return failed(y) ? BlockResult(failure()) : llvm::SmallVector<Value>{*y};
 }
 
+/// Slopes of linear biases (arXiv:2108.12409): 2^(-max i / n) for n heads, n a power of two. For other counts: those of the power
+/// below, then every second one of the power above (bloom), or all of the power above, first the second, fourth, ... (`from_above`).
+std::vector<double> alibiSlopes(int64_t heads, double most, bool fromAbove) {
+  auto slopes = [&](int64_t n) {
+    std::vector<double> out;
+    for (int64_t i = 1; i <= n; ++i)
+      out.push_back(std::exp2(-most * static_cast<double>(i) / static_cast<double>(n)));
+    return out;
+  };
+  int64_t below = 1;
+  while (2 * below <= heads)
+    below *= 2;
+  if (below == heads)
+    return slopes(heads);
+  std::vector<double> above = slopes(2 * below), out = fromAbove ? std::vector<double>() : slopes(below);
+  for (size_t i = fromAbove ? 1 : 0; i < above.size() && static_cast<int64_t>(out.size()) < heads; i += 2)
+    out.push_back(above[i]);
+  for (size_t i = 0; i < above.size() && static_cast<int64_t>(out.size()) < heads; i += 2)
+    out.push_back(above[i]);
+  return out;
+}
+
+BlockResult buildAlibi(BlockContext &context) {
+  FailureOr<int64_t> heads = context.integer("heads");
+  FailureOr<std::optional<double>> most = context.optionalNumber("max"), scale = context.optionalNumber("scale");
+  FailureOr<bool> fromAbove = context.flag("from_above", false), count = context.flag("count_real", false);
+  FailureOr<std::string> keysText = context.step.has("keys") ? context.step.find("keys")->evalText(context.scope, context.diags())
+                                                             : FailureOr<std::string>(std::string("P + S"));
+  if (failed(heads) || failed(most) || failed(scale) || failed(fromAbove) || failed(count) || failed(keysText))
+    return failure();
+  std::optional<DimExpr> keys = DimExpr::parse(*keysText);
+  if (!keys)
+    return context.diags().error(context.step.place.str(), "'" + *keysText + "' is no size", "name the number of keys");
+  OpBuilder &ops = context.ops();
+  Location loc = context.loc();
+  std::vector<float> slopes;
+  for (double slope : alibiSlopes(*heads, most->value_or(8), *fromAbove))
+    slopes.push_back(static_cast<float>(slope * scale->value_or(1)));
+  Value table = ops.create<fr::ConstantOp>(
+      loc, cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get({1, *heads, 1, 1}, ops.getF32Type()), llvm::ArrayRef<float>(slopes))));
+  Value places; // i64, of keys
+  DimExpr batch(1);
+  if (*count) { // the place of a key among the real ones
+    Value mask = context.graph.input("attention_mask");
+    if (!mask)
+      return failure();
+    batch = dimsOf(mask.getType())[0];
+    Value one = context.integerConstant({1}, {});
+    places = ops.create<fr::MulOp>(loc, ops.create<fr::SubOp>(loc, ops.create<fr::CumsumOp>(loc, mask, 1), one), mask);
+  } else {
+    places = ops.create<fr::IotaOp>(loc, tensorType({*keys}, ops.getI64Type()));
+  }
+  Value row = ops.create<fr::CastOp>(loc, tensorType(dimsOf(places.getType()), ops.getF32Type()), places);
+  row = context.reshape(row, {batch, DimExpr(1), DimExpr(1), *keys});
+  return llvm::SmallVector<Value>{ops.create<fr::MulOp>(loc, row, table)};
+}
+
+/// The columns of attention_mask that belong to the tokens of this call, [B, S, 1], f32.
+BlockResult buildRealTokens(BlockContext &context) {
+  OpBuilder &ops = context.ops();
+  Location loc = context.loc();
+  Value mask = context.graph.input("attention_mask");
+  if (!mask)
+    return failure();
+  DimExprs dims = dimsOf(mask.getType());
+  const DimExpr tokens = context.operands.empty() ? DimExpr::symbol("S") : context.dims()[1];
+  Value own = context.slice(mask, 1, dims[1] - tokens, tokens);
+  Value real = ops.create<fr::CastOp>(loc, tensorType({dims[0], tokens}, ops.getF32Type()), own);
+  return llvm::SmallVector<Value>{context.reshape(real, {dims[0], tokens, DimExpr(1)})};
+}
+
 const StepSchema kSchemas[] = {
     {"heads", kHeadsParams, false, "[B, S, heads * dim] to [B, heads, S, dim]"},
     {"merge_heads", {}, false, "[B, heads, S, dim] to [B, S, heads * dim]"},
     {"rope", kRotateParams, false, "rotates the first features of heads; one result for each input"},
+    {"alibi", kAlibiParams, false, "biases that grow with the distance, for `score_bias`: slope * place of the key, [1 or B, heads, 1, keys]"},
+    {"real_tokens", {}, false, "1 for each token of its input [B, S, ..] that is none of padding, [B, S, 1]"},
     {"attend", kParams, false, "softmax(scale q k^T + mask) v of three inputs: heads of queries, keys and values"},
 };
 const StepSchema &tableSchema() {
@@ -197,7 +279,7 @@ FailureOr<Value> flagrelease::attend(BlockContext &context, Value q, Value k, Va
 }
 
 llvm::ArrayRef<StepBlock> flagrelease::headSteps() {
-  static constexpr BlockFunction kBuilders[] = {buildHeads, buildMergeHeads, buildRope, buildAttend};
+  static constexpr BlockFunction kBuilders[] = {buildHeads, buildMergeHeads, buildRope, buildAlibi, buildRealTokens, buildAttend};
   static const std::vector<StepBlock> steps = [] {
     std::vector<StepBlock> table = stepTable(kSchemas, kBuilders);
     table.push_back({&tableSchema(), buildRopeTable});
