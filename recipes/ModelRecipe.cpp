@@ -10,7 +10,7 @@
 
 using namespace flagrelease;
 
-static constexpr unsigned kMaxLike = 3;
+static constexpr unsigned kMaxLike = 4;
 
 //===-- match
 //----------------------------------------------------------------------------------------------------------------===//

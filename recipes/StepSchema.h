@@ -53,7 +53,5 @@ struct StepGrammar {
 
 /// residual, parallel, repeat, choose, scope, scan, call, push, pop. The reader adds them to every grammar.
 llvm::ArrayRef<StepSchema> combinators();
-/// Kinds and parameters of blocks that recipes use already and that no importer has yet.
-llvm::ArrayRef<StepSchema> plannedSteps();
 
 } // namespace flagrelease

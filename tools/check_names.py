@@ -16,6 +16,16 @@ from pathlib import Path
 
 # No families or chips, although they carry the names of some: a consumer, and what compilers call their own target.
 OTHERS = re.compile(r"(?i:llama[._-]?cpp)|__\w+__")
+# Words that families are named after: to cut numbers at a limit, the normal distribution, a suffix of a program, a kind of vocabulary in
+# a file format, a file of a library.
+WORDS = {
+    "clip": re.compile(r"[Cc]lip(?![-_A-Z])"),
+    "phi": re.compile(r"[Pp]hi\b"),
+    "opt": re.compile(r"\b[Oo]pt\b"),
+    "git": re.compile(r"\bgit\b"),
+    "gpt2": re.compile(r'"gpt2"'),
+    "bert": re.compile(r"sentence_bert_config"),
+}
 # Names of folders and registries that only one machine or organisation has. Written so that this file does not find itself.
 FOREIGN = [
     (re.compile(r"(?<![\w.$}/-])/(?:work|root|home/\w+|opt/wheels|tmp/oracle)(?=[/\s\"'`:;,)]|$)"), "a folder of one machine"),
@@ -75,7 +85,7 @@ def findings(root):
         if path.suffix in CPP and where.parts[0] != "tests":
             for number, line in enumerate(OTHERS.sub("", without_comments(text)).splitlines(), 1):
                 for stem, (kind, pattern) in stems.items():
-                    match = pattern.search(line)
+                    match = pattern.search(WORDS[stem].sub("", line) if stem in WORDS else line)
                     if match:
                         yield f"{where}:{number}: names the {kind} {stem} ({match[0]!r}): put it into recipes/"
 

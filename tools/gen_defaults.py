@@ -75,6 +75,8 @@ def resolve(name, classes, seen=()):
     renamed |= entry.get("attribute_map") or {}
     if entry.get("default_theta") is not None:
         theta = entry["default_theta"]
+        if isinstance(theta, dict):  # one for each kind of layer: config.json's rope_theta is that of layers without a window
+            theta = theta["global"]
     return defaults, renamed, theta
 
 
@@ -88,7 +90,7 @@ def named_classes(folder):
         for match in re.finditer(r"^defaults:\s*\n\s+class:\s*([A-Za-z0-9_]+)", text, re.MULTILINE):
             names.add((match.group(1), path.name))
         # members of config.json with a class of their own
-        for match in re.finditer(r"^\s+\w+_config:\s*\{[^}\n]*\bdefaults:\s*([A-Za-z0-9_]+)", text, re.MULTILINE):
+        for match in re.finditer(r"^\s+\w+:\s*\{[^}\n]*\bdefaults:\s*([A-Z][A-Za-z0-9_]+)", text, re.MULTILINE):
             names.add((match.group(1), path.name))
     return names
 

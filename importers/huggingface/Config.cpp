@@ -315,7 +315,8 @@ private:
         continue;
       for (const json::Member &member : rope->object()) {
         std::string whole = (path + key + "." + member.key).str();
-        if (!llvm::is_contained(kRopeKeys, StringRef(member.key)) && !member.value.isNull() && inert.reason(whole).empty() &&
+        if (!llvm::is_contained(kRopeKeys, StringRef(member.key)) && !known.count("rope_scaling." + member.key) &&
+            !known.count("rope_parameters." + member.key) && !member.value.isNull() && inert.reason(whole).empty() &&
             !llvm::is_contained(assumeInert, whole))
           complain(whole, member.value);
       }

@@ -175,8 +175,9 @@ Value GraphBuilder::tensor(const std::string &name) {
   return use(*tensor);
 }
 
-Value GraphBuilder::appendState(StringRef part, Value value, int64_t axis) {
-  std::string symbol = ("kv." + Twine(layer < 0 ? 0 : layer) + "." + part).str();
+Value GraphBuilder::appendState(StringRef part, Value value, int64_t axis, std::optional<int64_t> index) {
+  const int64_t number = index.value_or(layer < 0 ? 0 : layer);
+  std::string symbol = ("kv." + Twine(number) + "." + part).str();
   DimExprs dims = dimsOf(value.getType());
   DimExprs all = dims, past = dims;
   past[axis] = DimExpr::symbol("P");
@@ -185,7 +186,7 @@ Value GraphBuilder::appendState(StringRef part, Value value, int64_t axis) {
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(function);
-    builder.create<fr::StateOp>(loc(), symbol, fr::StateKind::KV, layer < 0 ? 0 : layer, part, axis, tensorType(past, element),
+    builder.create<fr::StateOp>(loc(), symbol, fr::StateKind::KV, number, part, axis, tensorType(past, element),
                                 llvm::APFloat(0.0));
   }
   return builder.create<fr::StateAppendOp>(loc(), tensorType(all, element), symbol, value);
@@ -634,7 +635,10 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   }
   inner.bindLets(graph->let);
   Value stream = operands.empty() ? Value() : operands.front();
-  LogicalResult result = runBody(graph->body, stream, inner, at);
+  LogicalResult result = success(); // in the frame of the arguments: `out` may name steps of the graph by their ids
+  for (const Step &each : graph->body)
+    if (failed(result = runStep(each, stream, inner, at)))
+      break;
   SmallVector<Value> results;
   for (const std::string &out : graph->out)
     if (Value value = lookup(out))

@@ -25,7 +25,7 @@ struct StepBlock {
 };
 /// All of them, in the order of blocks/Blocks.cpp.
 llvm::ArrayRef<StepBlock> importerBlocks();
-/// Their schemas and those that recipes use already and nothing builds yet.
+/// Their schemas.
 StepGrammar importerGrammar();
 
 class GraphBuilder {
@@ -58,7 +58,8 @@ public:
   /// Binds a name that later steps of any list may read.
   void bind(StringRef name, mlir::Value value) { named[name.str()] = value; }
   /// Appends to a cache of this layer and returns all of it. `part` is "key" or "value".
-  mlir::Value appendState(StringRef part, mlir::Value value, int64_t axis);
+  /// `index` names the cache where a layer has several; absent: the number of the layer.
+  mlir::Value appendState(StringRef part, mlir::Value value, int64_t axis, std::optional<int64_t> index = std::nullopt);
   /// A state of this layer that keeps its size: what the call before left, zeros (or `init`) at first.
   mlir::Value readState(fr::StateKind kind, StringRef part, mlir::Type type, double init);
   LogicalResult updateState(StringRef part, mlir::Value value, const Place &at);

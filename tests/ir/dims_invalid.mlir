@@ -26,13 +26,13 @@ func.func private @static(tensor<4xf32, #fr.dims<_>>)
 
 // -----
 
-// expected-error @+1 {{'_ + S' is not an affine size}}
+// expected-error @+1 {{'_ + S' is no size}}
 func.func private @blank(tensor<?xf32, #fr.dims<_ + S>>)
 
 // -----
 
-// expected-error @+1 {{expected '>'}}
-func.func private @product(tensor<?xf32, #fr.dims<P * S>>)
+// expected-error @+1 {{expected valid keyword}}
+func.func private @product(tensor<?xf32, #fr.dims<P * 2>>)
 
 // -----
 

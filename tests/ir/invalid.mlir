@@ -335,8 +335,8 @@ func.func @f() {
 // -----
 
 func.func @f() {
-  // expected-error @+1 {{'fr.size' op 'P * S' is not an affine size}}
-  %0 = fr.size "P * S" : tensor<i64>
+  // expected-error @+1 {{'fr.size' op 'P * 2' is no size}}
+  %0 = fr.size "P * 2" : tensor<i64>
   return
 }
 

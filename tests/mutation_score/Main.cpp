@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
       fixtures.push_back(word.str());
   }
   if (fixtures.empty())
-    fixtures = test::fixtureNames();
+    fixtures = test::coreFixtureNames();
   Diagnostics diags;
   auto fail = [&] { return std::fprintf(stderr, "%s", test::textOf(diags).c_str()), 3; };
   Device *device = test::ortCpu(diags);

@@ -17,7 +17,7 @@ func.func @twice(%x: !value) -> (!all, !all) {
 
 !value = tensor<?x2x?x4xf32, #fr.dims<B, _, S, _>>
 !all = tensor<?x2x?x4xf32, #fr.dims<B, _, P + S, _>>
-fr.state @a latent layer 0 part "key" axis 2 : tensor<?x2x?x4xf32, #fr.dims<B, _, P, _>>
+fr.state @a latent layer 0 part "key" axis 2 : tensor<?x2x4x4xf32, #fr.dims<B, _, _, _>>
 func.func @kind(%x: !value) -> !all {
   // expected-error @+1 {{extends state 'a' of kind latent; only kv states grow by tokens}}
   %0 = fr.state.append @a, %x : (!value) -> !all

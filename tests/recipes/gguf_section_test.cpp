@@ -1,3 +1,4 @@
+#include "importers/huggingface/GraphBuilder.h"
 #include "recipes/RecipeSet.h"
 
 #include "text/Json.h"
@@ -20,7 +21,7 @@ std::string textOf(const Diagnostics &diags) {
 /// The gguf section of a shipped recipe, with parents and patches.
 GgufSection shipped(const char *name) {
   Diagnostics diags;
-  FailureOr<RecipeSet> set = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", {{}, plannedSteps()}, diags);
+  FailureOr<RecipeSet> set = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", importerGrammar(), diags);
   REQUIRE(succeeded(set));
   FailureOr<ModelRecipe> recipe = set->read(name, diags);
   INFO(textOf(diags));

@@ -1,3 +1,4 @@
+#include "importers/huggingface/GraphBuilder.h"
 #include "recipes/RecipeSet.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -179,7 +180,10 @@ TEST_CASE("model recipe: like runs in a circle, or too deep", "[recipes]") {
   good(three);
   three["c"] = like("d");
   three["d"] = graph("  []\n");
-  CHECK(problems(three) == std::vector<std::string>{"c.yaml:2:7: `like` chains more than 3 deep"});
+  good(three);
+  three["d"] = like("e");
+  three["e"] = graph("  []\n");
+  CHECK(problems(three) == std::vector<std::string>{"d.yaml:2:7: `like` chains more than 4 deep"});
 }
 
 TEST_CASE("model recipe: sections of a parent", "[recipes]") {
@@ -396,7 +400,7 @@ TEST_CASE("recipe set: the user's folder wins, ties are refused, unknown names g
 
 TEST_CASE("recipe set: the shipped recipes read, flatten and type-check", "[recipes]") {
   Diagnostics diags;
-  auto set = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", {{}, plannedSteps()}, diags);
+  auto set = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", importerGrammar(), diags);
   REQUIRE(succeeded(set));
   for (const Problem &problem : set->problems().errors())
     FAIL_CHECK(problem.where << ": " << problem.what);
@@ -417,7 +421,7 @@ TEST_CASE("recipe set: the shipped recipes read, flatten and type-check", "[reci
 
 TEST_CASE("recipe set: qwen3 over llama", "[recipes]") {
   Diagnostics diags;
-  auto set = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", {{}, plannedSteps()}, diags);
+  auto set = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", importerGrammar(), diags);
   auto recipe = set->read("qwen3", diags);
   REQUIRE(succeeded(recipe));
   CHECK(recipe->files.size() == 2);

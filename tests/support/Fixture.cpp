@@ -181,6 +181,22 @@ std::vector<std::string> fixtureNames() {
   return names;
 }
 
+std::vector<std::string> coreFixtureNames() {
+  static constexpr llvm::StringLiteral kFamilies[] = {"llama-", "mistral-", "qwen2-", "qwen3-", "quant-"};
+  std::vector<std::string> names;
+  for (const std::string &name : fixtureNames())
+    if (llvm::any_of(kFamilies, [&](llvm::StringRef family) { return llvm::StringRef(name).starts_with(family); }))
+      names.push_back(name);
+  return names;
+}
+
+std::string tensorOf(const std::string &output, const std::vector<std::pair<std::string, std::string>> &hidden) {
+  for (const auto &[name, tap] : hidden)
+    if (name == output)
+      return tap;
+  return output;
+}
+
 LogicalResult materialise(const std::string &fixture, const std::string &folder, Diagnostics &diags,
                           const MaterialiseOptions &options) {
   if (failed(copyJson(fixture, folder, diags)))

@@ -15,6 +15,9 @@ namespace flagrelease::test {
 std::string fixturePath(const std::string &name = "");
 /// Names of all fixtures of the repository, sorted.
 std::vector<std::string> fixtureNames();
+/// Those of the families on which everything is tried: padding, shapes, schemes, false alarms. The others are compared with
+/// transformers on the reference and on ONNX Runtime.
+std::vector<std::string> coreFixtureNames();
 
 struct MaterialiseOptions {
   /// More than one: NAME-00001-of-0000N.safetensors and NAME.safetensors.index.json, tensors in order, none of them cut.
@@ -32,8 +35,7 @@ LogicalResult materialise(const std::string &fixture, const std::string &folder,
 
 /// golden.json and golden.safetensors.
 struct Golden {
-  std::string source, architecture,
-      task; ///< task: "text-generation", "text-classification", "feature-extraction", "text-ranking"
+  std::string source, architecture, task; ///< task: "text-generation", "feature-extraction", … as on the hub
   std::vector<std::string> inputs, outputs;
   NamedTensors tensors;                ///< inputs and outputs by name
   std::map<std::string, double> noise; ///< max|float32 - float64| / max|float64|, by output
@@ -44,6 +46,9 @@ struct Golden {
   double tolerance(const std::string &output) const;
 };
 FailureOr<Golden> readGolden(const std::string &fixture, Diagnostics &diags);
+
+/// The tap of an output of golden.json ("hidden.3"), or the output itself.
+std::string tensorOf(const std::string &output, const std::vector<std::pair<std::string, std::string>> &hidden);
 
 /// golden-padded.json with its three files: a batch of rows of different lengths, padded, and one of them alone.
 struct PaddedGolden {

@@ -61,7 +61,7 @@ struct Run {
     GoldenRequest request{folder / "golden.safetensors",
                           {"input_ids", "attention_mask", "position_ids"},
                           {"logits"},
-                          {"embed"},
+                          {{"hidden.0", "embed"}},
                           {"embed", "layers.0"},
                           gate};
     request.scheme = scheme;

@@ -278,8 +278,8 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
       return failure();
     options->cache = false;
   } else if (options->cache) {
-    k = context.graph.appendState("key", *k, 2);
-    v = context.graph.appendState("value", *v, 2);
+    k = context.graph.appendState("key", *k, 2, options->cacheLayer);
+    v = context.graph.appendState("value", *v, 2, options->cacheLayer);
     options->cache = false;
   }
   if (const Param *keep = context.step.find("keep")) {

@@ -24,5 +24,5 @@ StepGrammar flagrelease::importerGrammar() {
       all.push_back(*block.schema);
     return all;
   }();
-  return {steps, plannedSteps()};
+  return {steps, {}};
 }

@@ -20,6 +20,7 @@ const ParamSchema kParams[] = {
     {"up_bias", ParamType::Tensor, false, {}, {}, "[width]"},
     {"down_bias", ParamType::Tensor, false, {}, {}, "[hidden]"},
     {"transposed", ParamType::Bool, false, {}, {}, "stored [in, out]"},
+    {"down_transposed", ParamType::Bool, false, {}, {}, "`down` alone is stored so; absent: as the others"},
     {"flat", ParamType::Bool, false, {}, {}, "experts stand one after the other along the first axis of a matrix"},
     {"act", ParamType::Enum, true, kActs, {}, ""},
     {"alpha", ParamType::Number, false, {}, {}, "silu is g * sigmoid(alpha g); absent: 1"},
@@ -81,9 +82,12 @@ BlockResult buildMoe(BlockContext &context) {
   FailureOr<int64_t> experts = context.integer("experts"), width = context.integer("width");
   FailureOr<std::optional<std::string>> act = context.text("act"), fused = context.text("fused");
   FailureOr<bool> transposed = context.flag("transposed", false), first = context.flag("scores_first", false);
+  if (failed(transposed))
+    return failure();
+  FailureOr<bool> downTransposed = context.flag("down_transposed", *transposed);
   FailureOr<std::optional<double>> alpha = context.optionalNumber("alpha"), shift = context.optionalNumber("shift"),
                                    limit = context.optionalNumber("limit");
-  if (failed(experts) || failed(width) || failed(act) || failed(fused) || failed(transposed) || failed(first) || failed(alpha) ||
+  if (failed(experts) || failed(width) || failed(act) || failed(fused) || failed(downTransposed) || failed(first) || failed(alpha) ||
       failed(shift) || failed(limit))
     return failure();
   const int64_t hidden = context.width();
@@ -118,7 +122,8 @@ BlockResult buildMoe(BlockContext &context) {
   auto stack = [&](StringRef name, llvm::ArrayRef<int64_t> shape) -> FailureOr<Value> {
     if (chosen && (separate ? name.starts_with("gate_up") : name.starts_with("gate") ? !name.starts_with("gate_up") : name.starts_with("up")))
       return Value();
-    return context.step.has(name) ? stackOf(context, name, *experts, shape, *transposed && shape.size() == 2) : FailureOr<Value>(Value());
+    const bool turned = shape.size() == 2 && (name == "down" ? *downTransposed : *transposed);
+    return context.step.has(name) ? stackOf(context, name, *experts, shape, turned) : FailureOr<Value>(Value());
   };
   FailureOr<Value> both = stack("gate_up", {2 * *width, hidden}), bothBias = stack("gate_up_bias", {2 * *width}),
                    g = stack("gate", {*width, hidden}), u = stack("up", {*width, hidden}), down = stack("down", {hidden, *width}),

@@ -10,6 +10,7 @@ namespace {
 const ParamSchema kParams[] = {
     {"causal", ParamType::Bool, false, {}, {}, "a token sees only itself and what is before it; absent: true"},
     {"cache", ParamType::Bool, false, {}, {}, "keys and values of earlier calls are kept; absent: as causal"},
+    {"cache_layer", ParamType::Int, false, {}, {}, "index of the cache; absent: of the repeat around"},
     {"window", ParamType::Int, false, {}, {}, "a token sees this many tokens back, itself counted; null: all"},
     {"two_sided", ParamType::Bool, false, {}, {}, "the window reaches as far ahead"},
     {"chunk", ParamType::Int, false, {}, {}, "a token sees those of its own run of so many tokens; null: all"},
@@ -33,7 +34,7 @@ const ParamSchema kAlibiParams[] = {
     {"heads", ParamType::Int, true, {}, {}, ""},
     {"max", ParamType::Number, false, {}, {}, "slope i of n is 2^(-max i / n); absent: 8"},
     {"scale", ParamType::Number, false, {}, {}, "of the slopes; absent: 1"},
-    {"from_above", ParamType::Bool, false, {}, {}, "for other counts than powers of two: those of the next power, every second one first"},
+    {"back", ParamType::Bool, false, {}, {}, "places are counted back from the last key: 0, -1, ..., the same up to rounding"},
     {"count_real", ParamType::Bool, false, {}, {}, "the place of a key is its number among the real ones, by attention_mask"},
     {"keys", ParamType::Size, false, {}, {}, "how many; absent: P + S"},
 };
@@ -98,8 +99,8 @@ BlockResult buildAttend(BlockContext &context) {
 }
 
 /// Slopes of linear biases (arXiv:2108.12409): 2^(-max i / n) for n heads, n a power of two. For other counts: those of the power
-/// below, then every second one of the power above (bloom), or all of the power above, first the second, fourth, ... (`from_above`).
-std::vector<double> alibiSlopes(int64_t heads, double most, bool fromAbove) {
+/// below, then every second one of the power above.
+std::vector<double> alibiSlopes(int64_t heads, double most) {
   auto slopes = [&](int64_t n) {
     std::vector<double> out;
     for (int64_t i = 1; i <= n; ++i)
@@ -111,9 +112,7 @@ std::vector<double> alibiSlopes(int64_t heads, double most, bool fromAbove) {
     below *= 2;
   if (below == heads)
     return slopes(heads);
-  std::vector<double> above = slopes(2 * below), out = fromAbove ? std::vector<double>() : slopes(below);
-  for (size_t i = fromAbove ? 1 : 0; i < above.size() && static_cast<int64_t>(out.size()) < heads; i += 2)
-    out.push_back(above[i]);
+  std::vector<double> above = slopes(2 * below), out = slopes(below);
   for (size_t i = 0; i < above.size() && static_cast<int64_t>(out.size()) < heads; i += 2)
     out.push_back(above[i]);
   return out;
@@ -122,10 +121,10 @@ std::vector<double> alibiSlopes(int64_t heads, double most, bool fromAbove) {
 BlockResult buildAlibi(BlockContext &context) {
   FailureOr<int64_t> heads = context.integer("heads");
   FailureOr<std::optional<double>> most = context.optionalNumber("max"), scale = context.optionalNumber("scale");
-  FailureOr<bool> fromAbove = context.flag("from_above", false), count = context.flag("count_real", false);
+  FailureOr<bool> back = context.flag("back", false), count = context.flag("count_real", false);
   FailureOr<std::string> keysText = context.step.has("keys") ? context.step.find("keys")->evalText(context.scope, context.diags())
                                                              : FailureOr<std::string>(std::string("P + S"));
-  if (failed(heads) || failed(most) || failed(scale) || failed(fromAbove) || failed(count) || failed(keysText))
+  if (failed(heads) || failed(most) || failed(scale) || failed(back) || failed(count) || failed(keysText))
     return failure();
   std::optional<DimExpr> keys = DimExpr::parse(*keysText);
   if (!keys)
@@ -133,7 +132,7 @@ BlockResult buildAlibi(BlockContext &context) {
   OpBuilder &ops = context.ops();
   Location loc = context.loc();
   std::vector<float> slopes;
-  for (double slope : alibiSlopes(*heads, most->value_or(8), *fromAbove))
+  for (double slope : alibiSlopes(*heads, most->value_or(8)))
     slopes.push_back(static_cast<float>(slope * scale->value_or(1)));
   Value table = ops.create<fr::ConstantOp>(
       loc, cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get({1, *heads, 1, 1}, ops.getF32Type()), llvm::ArrayRef<float>(slopes))));
@@ -149,6 +148,8 @@ BlockResult buildAlibi(BlockContext &context) {
   } else {
     places = ops.create<fr::IotaOp>(loc, tensorType({*keys}, ops.getI64Type()));
   }
+  if (*back)
+    places = ops.create<fr::SubOp>(loc, places, ops.create<fr::SizeOp>(loc, tensorType({}, ops.getI64Type()), (*keys - DimExpr(1)).str()));
   Value row = ops.create<fr::CastOp>(loc, tensorType(dimsOf(places.getType()), ops.getF32Type()), places);
   row = context.reshape(row, {batch, DimExpr(1), DimExpr(1), *keys});
   return llvm::SmallVector<Value>{ops.create<fr::MulOp>(loc, row, table)};
@@ -197,11 +198,12 @@ Value flagrelease::mergeHeads(BlockContext &context, Value heads) {
 FailureOr<AttendOptions> flagrelease::attendOptions(BlockContext &context) {
   AttendOptions options;
   FailureOr<bool> causal = context.flag("causal", true), twoSided = context.flag("two_sided", false), padded = context.flag("padded", true);
-  FailureOr<std::optional<int64_t>> window = context.optionalInteger("window"), chunk = context.optionalInteger("chunk");
+  FailureOr<std::optional<int64_t>> window = context.optionalInteger("window"), chunk = context.optionalInteger("chunk"),
+                                    cacheLayer = context.optionalInteger("cache_layer");
   FailureOr<std::optional<double>> scale = context.optionalNumber("scale"), softcap = context.optionalNumber("softcap");
   FailureOr<Value> bias = context.value("score_bias"), mask = context.value("mask"), alsoSee = context.value("also_see"),
                    padding = context.value("padding");
-  if (failed(causal) || failed(twoSided) || failed(padded) || failed(window) || failed(chunk) || failed(scale) || failed(softcap) ||
+  if (failed(causal) || failed(twoSided) || failed(padded) || failed(window) || failed(chunk) || failed(cacheLayer) || failed(scale) || failed(softcap) ||
       failed(bias) || failed(mask) || failed(alsoSee) || failed(padding))
     return failure();
   FailureOr<bool> cache = context.flag("cache", *causal);
@@ -212,6 +214,7 @@ FailureOr<AttendOptions> flagrelease::attendOptions(BlockContext &context) {
                                  "is " + Twine(**window) + "; a window holds at least the token itself",
                                  "restore the checkpoint's own config.json");
   options.causal = *causal, options.cache = *cache, options.twoSided = *twoSided;
+  options.cacheLayer = *cacheLayer;
   options.window = *window, options.chunk = *chunk, options.scale = *scale, options.softcap = *softcap;
   options.bias = *bias, options.mask = *mask, options.alsoSee = *alsoSee, options.padding = *padding;
   if (!options.padding && *padded && context.graph.hasInput("attention_mask"))
@@ -231,8 +234,8 @@ FailureOr<Value> flagrelease::attend(BlockContext &context, Value q, Value k, Va
   OpBuilder &ops = context.ops();
   Location loc = context.loc();
   if (options.cache) {
-    k = context.graph.appendState("key", k, 2);
-    v = context.graph.appendState("value", v, 2);
+    k = context.graph.appendState("key", k, 2, options.cacheLayer);
+    v = context.graph.appendState("value", v, 2, options.cacheLayer);
   }
   DimExprs dims = dimsOf(q.getType());
   const DimExpr seen = dimsOf(k.getType())[2];

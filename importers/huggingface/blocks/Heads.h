@@ -12,7 +12,7 @@ mlir::Value mergeHeads(BlockContext &context, mlir::Value heads);
 /// The parameters of a step that say who sees whom (kAttendParams).
 struct AttendOptions {
   bool causal = true, cache = true, twoSided = false;
-  std::optional<int64_t> window, chunk;
+  std::optional<int64_t> window, chunk, cacheLayer;
   std::optional<double> scale, softcap;
   mlir::Value bias;    ///< added to the scores
   mlir::Value sinks;   ///< [n]

@@ -15,7 +15,8 @@ const ParamSchema kStateParams[] = {
 };
 const ParamSchema kUpdateParams[] = {{"name", ParamType::String, true, {}, {}, "as in `state`"}};
 const ParamSchema kAppendParams[] = {{"name", ParamType::String, true, {}, {}, "of this cache in its layer: latent, key, ..."},
-                                     {"axis", ParamType::Int, true, {}, {}, "of the tokens"}};
+                                     {"axis", ParamType::Int, true, {}, {}, "of the tokens"},
+                                     {"layer", ParamType::Int, false, {}, {}, "index of the cache; absent: of the repeat around"}};
 const ParamSchema kCausalConvParams[] = {
     {"weight", ParamType::Tensor, true, {}, {}, "module of the kernel [channels, 1, kernel]"},
     {"bias", ParamType::Bool, false, {}, {}, "absent: the file decides"},
@@ -45,9 +46,10 @@ BlockResult buildUpdate(BlockContext &context) {
 BlockResult buildAppend(BlockContext &context) {
   FailureOr<std::optional<std::string>> name = context.text("name");
   FailureOr<int64_t> axis = context.axis("axis", context.dims().size());
-  if (failed(name) || failed(axis))
+  FailureOr<std::optional<int64_t>> layer = context.optionalInteger("layer");
+  if (failed(name) || failed(axis) || failed(layer))
     return failure();
-  return one(context.graph.appendState(**name, context.x(), *axis));
+  return one(context.graph.appendState(**name, context.x(), *axis, *layer));
 }
 
 /// Depthwise over tokens [B, S, C]: each sees itself and the kernel - 1 before it, those of earlier calls through a state.

@@ -24,7 +24,7 @@ fr.param @"norm.weight" : tensor<8xf32> {
 // CHECK: %[[ROWS:.*]] = onnx.op "Gather"(%[[W]], %arg0) {axis = 0 : i64}
 // CHECK: %[[X:.*]] = onnx.op "Cast"(%[[ROWS]]) {to = 1 : i64}
 // CHECK: %[[WIDE:.*]] = onnx.op "Cast"(%[[W]]) {to = 1 : i64}
-// CHECK: %[[ALL:.*]] = onnx.op "Reshape"(%[[X]], %{{.*}}) : {{.*}} -> tensor<?x8xf32, #fr.dims<B_x_S, _>>
+// CHECK: %[[ALL:.*]] = onnx.op "Reshape"(%[[X]], %{{.*}}) : {{.*}} -> tensor<?x8xf32, #fr.dims<B*S, _>>
 // CHECK: onnx.op "Gemm"(%[[ALL]], %[[WIDE]]) {transB = 1 : i64}
 // MATMUL-LABEL: func.func @tied(
 // MATMUL: %[[T:.*]] = onnx.op "Transpose"(%{{.*}}) {perm = array<i64: 1, 0>} : (tensor<16x8xf32>) -> tensor<8x16xf32>

@@ -68,7 +68,7 @@ func.func @cumsum(%x: !x) -> !x {
 // CHECK: onnx.op "GatherND"(%arg0, %{{.*}}) {batch_dims = 1 : i64}
 // WITHOUT-LABEL: func.func @gather(
 // WITHOUT-NOT: "GatherND"
-// WITHOUT: onnx.op "Gather"(%{{.*}}, %{{.*}}) {axis = 0 : i64} : (tensor<?x8xf32, #fr.dims<B_x_S, _>>, tensor<?xi64, #fr.dims<B>>)
+// WITHOUT: onnx.op "Gather"(%{{.*}}, %{{.*}}) {axis = 0 : i64} : (tensor<?x8xf32, #fr.dims<B*S, _>>, tensor<?xi64, #fr.dims<B>>)
 func.func @gather(%x: !x, %i: tensor<?xi64, #fr.dims<B>>) -> tensor<?x8xf32, #fr.dims<B, _>> {
   %0 = fr.gather %x [%i] axis 1 {batch_dims = 1 : i64} : (!x, tensor<?xi64, #fr.dims<B>>) -> tensor<?x8xf32, #fr.dims<B, _>>
   return %0 : tensor<?x8xf32, #fr.dims<B, _>>
