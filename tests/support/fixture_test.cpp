@@ -157,12 +157,13 @@ TEST_CASE("reference outputs can be read and agree with their description", "[fi
     FailureOr<Golden> golden = readGolden(fixturePath(name), diags);
     INFO(name << "\n" << textOf(diags));
     REQUIRE(succeeded(golden));
-    CHECK(golden->inputs.front() == "input_ids");
-    CHECK(golden->tensors.at("input_ids").shape == std::vector<int64_t>{2, 24});
+    CHECK_FALSE(golden->inputs.empty());
+    if (golden->task == "text-generation")
+      CHECK(golden->tensors.at("input_ids").shape == std::vector<int64_t>{2, 24});
     for (const std::string &output : golden->outputs) {
       INFO(output);
       CHECK(golden->tolerance(output) >= 1e-12);
-      CHECK(golden->tolerance(output) < 1e-8);
+      CHECK(golden->tolerance(output) < 1e-7);
     }
     if (golden->task == "text-generation") {
       CHECK(golden->greedy.size() == 16);
