@@ -66,7 +66,9 @@ template <typename T> LogicalResult attentionMask(REF_PARAMS) {
       count[j] = (j ? count[j - 1] : 0) + (padding ? padding->i[b * keys + j] : 1);
     for (int64_t i = 0; i < queries; ++i) {
       int64_t column = columns ? columns->i[i] : keys - queries + i;
-      if (column < 0 || column >= keys)
+      // Where only padding hides keys, there may be more queries than keys.
+      const bool placed = maskOp.getCausal() || maskOp.getWindow() || maskOp.getChunk();
+      if (placed && (column < 0 || column >= keys))
         return context.diags.error("cache_position", "column " + Twine(column) + " is outside " + Twine(keys) + " columns",
                                    "use a larger --kv-cache static:N, or fewer tokens");
       for (int64_t j = 0; j < keys; ++j) {
