@@ -41,5 +41,7 @@ std::string pipelineJson(const Model &model, const MigrationPlan &plan, const Ar
 
 /// What a device loads of an artefact with this manifest: a file of `folder`, or its model/ folder.
 std::string modelPathOf(const std::string &folder, const Manifest &manifest);
+/// What model/pipeline.json of an artefact says about states that do not begin with 0; nothing where there is none.
+std::map<std::string, double> stateInitOf(const std::string &folder);
 
 } // namespace flagrelease

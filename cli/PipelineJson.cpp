@@ -3,6 +3,8 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include "llvm/Support/FileSystem.h"
+
 using namespace flagrelease;
 using namespace mlir;
 
@@ -57,6 +59,14 @@ std::string flagrelease::pipelineJson(const Model &model, const MigrationPlan &p
     part.set("outputs", outputs);
     parts.emplace_back(part);
   }
+  // States that do not begin with 0.
+  json::Object first;
+  model.imported.module.get().walk([&](fr::StateOp state) {
+    if (double init = state.getInit().convertToDouble(); init != 0)
+      first.set(("past_states." + Twine(state.getLayer()) + "." + state.getPart()).str(), init);
+  });
+  if (!first.empty())
+    root.set("state_init", first);
   root.set("parts", parts);
   return json::toText(json::Value(root), json::Writer::Style::Pretty);
 }
@@ -66,4 +76,19 @@ std::string flagrelease::modelPathOf(const std::string &folder, const Manifest &
   const Exporter *exporter = format == manifest.build.options.end() ? nullptr : findExporter(format->second);
   std::string model = folder + "/model";
   return exporter && !exporter->entry.empty() ? model + "/" + exporter->entry.str() : model;
+}
+
+std::map<std::string, double> flagrelease::stateInitOf(const std::string &folder) {
+  std::map<std::string, double> init;
+  Diagnostics ignored; // a file of somebody else: states begin with 0
+  const std::string path = folder + "/model/pipeline.json";
+  if (!llvm::sys::fs::exists(path))
+    return init;
+  FailureOr<json::Value> root = json::parseFile(path, ignored);
+  const json::Value *first = failed(root) ? nullptr : root->find("state_init");
+  if (first && first->isObject())
+    for (const json::Member &member : first->object())
+      if (std::optional<double> value = member.value.asNumber())
+        init[member.key] = *value;
+  return init;
 }

@@ -5,6 +5,7 @@
 #include "ir/onnx/Onnx.h"
 #include "ir/onnx/Schema.h"
 #include "passes/GgufParams.h"
+#include "passes/Sizes.h"
 #include "passes/to_onnx/Toolchain.h"
 #include "text/Nearest.h"
 #include "text/Sizes.h"
@@ -79,10 +80,13 @@ LogicalResult chooseCache(const Options &options, const Model &model, MigrationP
     plan.cacheText = "engine";
     return success();
   }
-  bool generates = model.imported.task == "causal_lm";
+  // What keeps something between calls can make text step by step. Behind an encoder that is not the default: each call would
+  // run the encoder again.
+  bool generates = false;
+  model.imported.module.get().walk([&](fr::StateOp) { generates = true; });
   std::string text = options.kvCache;
   if (text.empty())
-    text = generates && !plan.toolchain->staticShapes ? "dynamic" : "none";
+    text = model.imported.task == "causal_lm" && !plan.toolchain->staticShapes ? "dynamic" : "none";
   StringRef mode = text;
   if (mode == "none") {
     plan.pipeline.cache = PipelineOptions::Cache::None;
@@ -248,7 +252,19 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
     int64_t longest = model.maxLength() ? model.maxLength() : 512;
     if (!plan.context)
       plan.context = std::min<int64_t>(512, longest);
-    plan.pipeline.sizes = {{"B", plan.batch}, {"S", plan.pipeline.cache == PipelineOptions::Cache::Static ? 1 : plan.context}};
+    ModuleOp module = *model.imported.module;
+    const std::map<std::string, int64_t> text = {
+        {"B", plan.batch}, {"S", plan.pipeline.cache == PipelineOptions::Cache::Static ? 1 : plan.context}};
+    for (const std::string &symbol : sizeSymbols(module)) {
+      auto named = model.imported.sizes.find(symbol);
+      if (auto known = text.find(symbol); known != text.end())
+        plan.pipeline.sizes.emplace_back(symbol, known->second);
+      else if (named != model.imported.sizes.end())
+        plan.pipeline.sizes.emplace_back(symbol, named->second);
+      else if (symbol != "P")
+        return diags.error("--chip " + plan.chip->name, plan.toolchain->engine + " compiles fixed shapes, and nothing says what " + symbol + " is",
+                           "name it under `sizes:` of recipe " + model.imported.recipe);
+    }
   } else if (!plan.context) {
     plan.context = model.maxLength() ? std::min<int64_t>(model.maxLength(), 4096) : 4096;
   }

@@ -160,6 +160,27 @@ NumbersRequest flagrelease::numbersRequest(const Model &model, const MigrationPl
   request.padId = model.padId();
   request.lengthDependent = model.imported.lengthDependent;
   request.extraLengths = longLengths(model);
+  auto main = model.imported.module.get().lookupSymbol<mlir::func::FuncOp>(kMainFunction);
+  for (unsigned i = 0; i < main.getNumArguments(); ++i) {
+    mlir::Type type = main.getArgument(i).getType(), element = elementOf(type);
+    ModelInput input;
+    input.name = main.getArgAttrOfType<mlir::StringAttr>(i, kNameAttr).str();
+    input.type = element.isInteger(1) ? DType::Bool : mlir::isa<mlir::IntegerType>(element) ? DType::I64 : DType::F32;
+    for (const DimExpr &dim : dimsOf(type))
+      input.dims.push_back(dim.substitute({{"P", 0}}));
+    auto numbers = [&](llvm::StringRef name, std::vector<double> &into) {
+      if (auto list = main.getArgAttrOfType<mlir::DenseF64ArrayAttr>(i, name))
+        into.assign(list.asArrayRef().begin(), list.asArrayRef().end());
+    };
+    numbers(kRangeAttr, input.range);
+    numbers(kExampleAttr, input.example);
+    request.inputs.push_back(std::move(input));
+  }
+  request.sizes = model.imported.sizes;
+  model.imported.module.get().walk([&](fr::StateOp state) {
+    if (double init = state.getInit().convertToDouble(); init != 0)
+      request.stateInit[("past_states." + llvm::Twine(state.getLayer()) + "." + state.getPart()).str()] = init;
+  });
   return request;
 }
 

@@ -185,6 +185,7 @@ int runDevice(const Options &options, Console &console, Diagnostics &diags) {
   FailureOr<LoadedModel> loaded = (*device)->load(modelPathOf(options.source, *manifest), {}, diags);
   if (failed(loaded))
     return exitCodeOf(diags);
+  loaded->stateInit = stateInitOf(options.source);
   if (options.greedy) {
     FailureOr<NamedTensors> given = readIds(options.promptIds, "--prompt-ids", diags);
     if (failed(given))

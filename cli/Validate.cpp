@@ -77,6 +77,7 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     FailureOr<LoadedModel> loaded = device->load(modelPathOf(options.source, *manifest), {}, diags);
     if (failed(loaded))
       return exitCodeOf(diags);
+    loaded->stateInit = stateInitOf(options.source);
     for (const TensorSpec &spec : loaded->inputs)
       request.inputNames.push_back(spec.name);
     for (const TensorSpec &spec : loaded->outputs)

@@ -81,6 +81,8 @@ struct LoadOptions {
 struct LoadedModel {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
+  /// Inputs past_states.{i}.name that do not begin with 0; set by who knows the model (model/pipeline.json).
+  std::map<std::string, double> stateInit = {};
 };
 
 /// What the calls so far used. Peaks are of the process that ran the model.

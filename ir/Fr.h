@@ -52,5 +52,7 @@ inline constexpr llvm::StringLiteral kSourceTable = "source";
 inline constexpr llvm::StringLiteral kMainFunction = "main";
 /// Attribute of arguments and results of functions: the name users see.
 inline constexpr llvm::StringLiteral kNameAttr = "fr.name";
+/// Attributes of arguments: the least and the largest number that checks put in (array<f64>), or the numbers themselves.
+inline constexpr llvm::StringLiteral kRangeAttr = "fr.range", kExampleAttr = "fr.example";
 
 } // namespace flagrelease

@@ -6,7 +6,7 @@
 namespace flagrelease {
 
 /// The child over the parent (which is flattened already): `recipe` and `match` are the child's; `prefix`, `defaults`, `graph`,
-/// `hidden`, `split`, `stack`, `derive` replace the parent's; of `configs`, `let`, `inputs`, `graphs`, `tasks`, `ignore`, `inert`, `host`,
+/// `hidden`, `split`, `stack`, `derive` replace the parent's; of `configs`, `let`, `sizes`, `inputs`, `graphs`, `tasks`, `ignore`, `inert`, `host`,
 /// `gguf` the child is a merge patch (RFC 7386: null deletes a key, lists are replaced); `rename` puts the child's entries first.
 yaml::Node mergeRecipes(const yaml::Node &child, const yaml::Node &parent);
 

@@ -8,7 +8,7 @@
 
 using namespace flagrelease;
 
-static constexpr StringRef kSections[] = {"recipe", "like",   "match", "prefix", "defaults", "configs", "let", "inputs",
+static constexpr StringRef kSections[] = {"recipe", "like",   "match", "prefix", "defaults", "configs", "let", "sizes", "inputs",
                                           "graph",  "graphs", "tasks", "hidden", "rename",   "split", "stack",
                                           "derive", "ignore", "inert", "host",   "gguf",     "patch"};
 
@@ -84,6 +84,8 @@ bool ModelReader::readSection(const yaml::Entry &entry) {
     return readConfigs(node);
   if (key == "let")
     return steps.readLets(node, recipe.let);
+  if (key == "sizes")
+    return steps.readLets(node, recipe.sizes);
   if (key == "inputs")
     return readInputs(node);
   if (key == "graph")
@@ -208,7 +210,7 @@ bool ModelReader::readConfigs(const yaml::Node &node) {
 
 bool ModelReader::readInputs(const yaml::Node &node) {
   if (!node.isMapping())
-    return fail(node.place, "`inputs` is a mapping from names to {dtype, dims, when}");
+    return fail(node.place, "`inputs` is a mapping from names to {dtype, dims, when, range, example}");
   static constexpr StringRef kTypes[] = {"int64", "float32", "bool"};
   bool good = true;
   for (const yaml::Entry &entry : node.entries) {
@@ -223,13 +225,13 @@ bool ModelReader::readInputs(const yaml::Node &node) {
               fail(key.value.place, "'" + escape::terminal(input.dtype, 40) + "' is no type of an input", "int64, float32, bool");
       } else if (key.key == "dims") {
         good &= steps.readNames(key.value, /*indexed=*/false, input.dims);
-      } else if (key.key == "when") {
-        FailureOr<Expr> when = Expr::parse(key.value, diags);
-        good &= succeeded(when);
-        if (succeeded(when))
-          input.when = *when;
+      } else if (key.key == "when" || key.key == "range" || key.key == "example") {
+        FailureOr<Expr> expr = Expr::parse(key.value, diags);
+        good &= succeeded(expr);
+        if (succeeded(expr))
+          (key.key == "when" ? input.when : key.key == "range" ? input.range : input.example) = *expr;
       } else {
-        good = fail(key.place, "an input has dtype, dims and when, not '" + escape::terminal(key.key, 80) + "'");
+        good = fail(key.place, "an input has dtype, dims, when, range and example, not '" + escape::terminal(key.key, 80) + "'");
       }
     }
     if (input.dtype.empty() || !entry.value.find("dims"))

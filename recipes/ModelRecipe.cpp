@@ -264,11 +264,14 @@ std::set<std::string> ModelRecipe::configKeys() const {
   collector.bind("e"); // the number of an expert in a name of tensors
   size_t top = collector.depth();
   collector.add(graph);
+  for (const Let &size : sizes)
+    collector.add(size.value);
   for (const GraphInput &input : inputs) {
     for (const Template &dim : input.dims)
       collector.add(dim);
-    if (input.when)
-      collector.add(*input.when);
+    for (const std::optional<Expr> *expr : {&input.when, &input.range, &input.example})
+      if (*expr)
+        collector.add(**expr);
   }
   for (const NamedGraph &named : graphs) {
     bindArguments(graph, named.name, collector);

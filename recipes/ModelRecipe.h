@@ -105,6 +105,8 @@ struct GraphInput {
   std::string dtype;          ///< int64, float32 (stands for the computing type), bool
   std::vector<Template> dims; ///< a named size (B, S) or an expression in braces
   std::optional<Expr> when;   ///< false: this checkpoint has no such input
+  std::optional<Expr> range;  ///< [least, largest] of what checks put in; absent: by the type
+  std::optional<Expr> example; ///< or the values themselves, row-major, of one batch entry
   Place place;
 };
 
@@ -209,6 +211,7 @@ struct ModelRecipe {
   std::vector<DefaultOverride> defaultOverrides;
   std::vector<ConfigPart> configs;
   std::vector<Let> let;
+  std::vector<Let> sizes;         ///< of named sizes but B and S: what checks take, and a graph of fixed shapes
   std::vector<GraphInput> inputs; ///< empty: those of a decoder (input_ids, attention_mask, position_ids)
   StepList graph;
   std::vector<NamedGraph> graphs;

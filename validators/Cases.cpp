@@ -58,7 +58,9 @@ public:
     if (list.cases.empty())
       addPrefill(bound().first, true, seen);
     if (gate.batchRows > 1) {
-      if (gate.padLeft)
+      if (gate.padLeft && limits.placesAreColumns)
+        list.skipped.push_back({"batch-left", "the model has no position_ids: it counts columns, so texts are padded on the right", GateCheck::Decode});
+      else if (gate.padLeft)
         addBatch(Padding::Left);
       if (gate.padRight)
         addBatch(Padding::Right);
@@ -140,7 +142,7 @@ private:
     one.padding = padding;
     one.columns = columns;
     one.required = required;
-    one.decodeSteps = stepsAfter(columns);
+    one.decodeSteps = limits.fixedStates && padding == Padding::Right ? 0 : stepsAfter(columns);
     SplitMix64 random{one.seed};
     for (int64_t length : lengths) {
       std::vector<int64_t> &row = one.rows.emplace_back();

@@ -45,6 +45,8 @@ struct CaseLimits {
   int64_t cacheColumns = 0;          ///< of a static cache
   std::optional<int64_t> padId;      ///< never drawn as an id; fills padding (0 where unknown)
   bool generates = true;             ///< a causal language model: cases have decode steps
+  bool placesAreColumns = false;     ///< the model counts columns, not real ids: padding in front moves a text
+  bool fixedStates = false;          ///< a state of one size has seen the padding behind a text: nothing can follow it
   std::vector<int64_t> extraLengths; ///< past the window, past the original rope context: not required, within the budget
 };
 

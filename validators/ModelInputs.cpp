@@ -72,6 +72,12 @@ LogicalResult completeInputs(const LoadedModel &model, NamedTensors &inputs, Dia
       tensor = HostTensor::ofInts({tokens}, columns);
     } else if (StringRef(input.name).starts_with("past_key_values.") && input.shape.size() == 4 && text) {
       tensor = HostTensor(input.type, {batch, input.shape[1], cacheColumns, input.shape[3]});
+    } else if (StringRef(input.name).starts_with("past_states.") && !input.shape.empty() && text) {
+      std::vector<int64_t> shape = input.shape;
+      shape[0] = batch;
+      tensor = HostTensor(input.type, shape);
+      if (auto first = model.stateInit.find(input.name); first != model.stateInit.end() && input.type == DType::F32)
+        std::fill_n(tensor.as<float>(), tensor.elements(), static_cast<float>(first->second));
     } else if (std::optional<HostTensor> made = makeInput(input.name, inputs)) {
       tensor = std::move(*made);
     } else {
@@ -95,7 +101,9 @@ FailureOr<NamedTensors> runOnce(Device &device, const LoadedModel &model, NamedT
   FailureOr<NamedTensors> outputs = device.run(inputs, diags);
   if (failed(outputs))
     return failure();
-  std::erase_if(*outputs, [](const auto &output) { return StringRef(output.first).starts_with("present."); });
+  std::erase_if(*outputs, [](const auto &output) {
+    return StringRef(output.first).starts_with("present.") || StringRef(output.first).starts_with("present_states.");
+  });
   return outputs;
 }
 

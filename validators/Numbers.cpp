@@ -41,12 +41,21 @@ public:
     FailureOr<LoadedModel> loaded = request.device.load(request.modelPath, {}, diags);
     if (failed(loaded))
       return failure();
+    if (const Tolerance *found = request.gate.tolerance(Tier::T1, request.compute, request.scheme))
+      result.tolerance = *found;
+    if (!takesText(*loaded) && !request.inputs.empty()) {
+      if (failed(checkInputs(request, *loaded, result, diags)))
+        return failure();
+      for (GateCheck check : {GateCheck::Prefill, GateCheck::Decode, GateCheck::Batch, GateCheck::Cache, GateCheck::Tokens})
+        result.checks.push_back(conclude(check));
+      result.seconds = elapsed();
+      return std::move(result);
+    }
+    loaded->stateInit = request.stateInit;
     FailureOr<Signature> read = readSignature(*loaded, diags);
     if (failed(read))
       return failure();
     signature = std::move(*read);
-    if (const Tolerance *found = request.gate.tolerance(Tier::T1, request.compute, request.scheme))
-      result.tolerance = *found;
 
     CaseLimits limits;
     limits.vocabulary = request.vocabulary;
@@ -57,6 +66,9 @@ public:
     limits.padId = request.padId;
     limits.generates = generates();
     limits.extraLengths = request.extraLengths;
+    limits.fixedStates = !signature.fixed.empty();
+    limits.placesAreColumns =
+        !generates() && llvm::none_of(signature.inputs, [](const TensorSpec &input) { return input.name == "position_ids"; });
     FailureOr<CaseList> list = makeCases(request.gate.cases, limits, diags);
     if (failed(list))
       return failure();

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "devices/Device.h"
+#include "ir/DimExpr.h"
 #include "recipes/Gate.h"
 #include "validators/Cases.h"
 #include "validators/Checks.h"
@@ -25,6 +26,14 @@
 #include <vector>
 
 namespace flagrelease {
+
+/// An input of the model as the reference takes it.
+struct ModelInput {
+  std::string name;
+  DType type = DType::F32; ///< F32 for all floats, I64 for ints, Bool
+  DimExprs dims;
+  std::vector<double> range, example; ///< what checks put in (recipes/ModelRecipe.h, GraphInput); may be empty
+};
 
 struct NumbersRequest {
   Oracle &reference;
@@ -43,6 +52,9 @@ struct NumbersRequest {
   bool lengthDependent = false;                       ///< dynamic or longrope: cached and uncached runs differ
   std::vector<int64_t> extraLengths = {};             ///< beyond the gate's; run while the budget lasts
   std::optional<double> budgetSeconds = std::nullopt; ///< instead of the gate's
+  std::vector<ModelInput> inputs = {};                ///< of the model without its states
+  std::map<std::string, int64_t> sizes = {};          ///< of named sizes but B and S
+  std::map<std::string, double> stateInit = {};       ///< states that do not begin with 0: past_states.{i}.name
   const StopFlag *stop = nullptr;
   /// Called before each case: name and how many of how many. May be empty.
   std::function<void(StringRef, size_t, size_t)> progress = nullptr;

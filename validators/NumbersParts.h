@@ -11,11 +11,18 @@ namespace flagrelease::numbers {
 struct Signature {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> states;   ///< past_key_values.*: [B, heads, P, d]
+  std::vector<TensorSpec> fixed;    ///< past_states.*: of one size
+  std::map<std::string, double> init; ///< of those of `fixed` that do not begin with 0
   std::vector<std::string> outputs; ///< without present.*
   int64_t fixedBatch = 0, fixedLength = 0;
   int64_t cacheColumns = 0; ///< of a static cache
-  bool cached() const { return !states.empty(); }
+  bool cached() const { return !states.empty() || !fixed.empty(); }
 };
+/// Whether texts can be fed: every input is ids, a mask or places of them, kinds of tokens, or a state.
+bool takesText(const LoadedModel &model);
+/// What is not a text: seeded numbers for every input, batch 1 and 3, on both sides.
+LogicalResult checkInputs(const NumbersRequest &request, const LoadedModel &model, NumbersResult &result, Diagnostics &diags);
+
 /// Cause::Answer for an artefact with an input that nobody knows how to fill, or with states that are not as the names say.
 FailureOr<Signature> readSignature(const LoadedModel &model, Diagnostics &diags);
 

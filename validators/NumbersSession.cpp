@@ -8,7 +8,7 @@
 namespace flagrelease::numbers {
 
 namespace {
-constexpr llvm::StringLiteral kPast = "past_key_values.";
+constexpr llvm::StringLiteral kPast = "past_key_values.", kFixed = "past_states.", kPresentFixed = "present_states.";
 constexpr size_t kStateAxis = 2; ///< of P in [B, heads, P, d]
 
 std::string shapeText(const std::vector<int64_t> &shape) {
@@ -44,8 +44,23 @@ HostTensor integers(DType type, const std::vector<std::vector<int64_t>> &rows, b
 }
 } // namespace
 
+bool takesText(const LoadedModel &model) {
+  bool ids = false;
+  for (const TensorSpec &input : model.inputs) {
+    ids |= input.name == "input_ids";
+    const StringRef name = input.name;
+    if (name != "input_ids" && name != "position_ids" && name != "cache_position" && name != "attention_mask" &&
+        name != "token_type_ids" && !name.starts_with(kPast) && !name.starts_with(kFixed))
+      return false;
+    if (name == "position_ids" && input.shape.size() != 2)
+      return false;
+  }
+  return ids;
+}
+
 FailureOr<Signature> readSignature(const LoadedModel &model, Diagnostics &diags) {
   Signature signature;
+  signature.init = model.stateInit;
   bool known = true, ids = false;
   for (const TensorSpec &input : model.inputs) {
     if (StringRef(input.name).starts_with(kPast)) {
@@ -62,7 +77,14 @@ FailureOr<Signature> readSignature(const LoadedModel &model, Diagnostics &diags)
         signature.states.push_back(input);
       continue;
     }
-    const bool plane = input.name == "input_ids" || input.name == "attention_mask" || input.name == "position_ids";
+    if (StringRef(input.name).starts_with(kFixed)) {
+      if (!isFloat(input.type) || input.shape.empty() || llvm::any_of(llvm::drop_begin(input.shape), [](int64_t d) { return d < 1; }))
+        known = succeeded(refuse(diags, input, dtypeName(input.type) + " " + shapeText(input.shape) + " is no state of one size"));
+      else
+        signature.fixed.push_back(input);
+      continue;
+    }
+    const bool plane = input.name == "token_type_ids" || input.name == "input_ids" || input.name == "attention_mask" || input.name == "position_ids";
     if (!plane && input.name != "cache_position") {
       known = succeeded(refuse(diags, input, "nothing here knows how to fill it"));
       continue;
@@ -84,7 +106,7 @@ FailureOr<Signature> readSignature(const LoadedModel &model, Diagnostics &diags)
   if (!signature.states.empty())
     signature.cacheColumns = std::max<int64_t>(signature.states.front().shape[kStateAxis], 0);
   for (const TensorSpec &output : model.outputs)
-    if (!StringRef(output.name).starts_with("present."))
+    if (!StringRef(output.name).starts_with("present.") && !StringRef(output.name).starts_with(kPresentFixed))
       signature.outputs.push_back(output.name);
   for (const TensorSpec &state : signature.states) {
     const std::string present = "present." + state.name.substr(kPast.size());
@@ -126,6 +148,14 @@ FailureOr<NamedTensors> DeviceText::start(const std::vector<std::vector<int64_t>
     shape[kStateAxis] = signature.cacheColumns;
     states[state.name] = HostTensor(state.type, shape);
   }
+  for (const TensorSpec &state : signature.fixed) {
+    std::vector<int64_t> shape = state.shape;
+    shape[0] = static_cast<int64_t>(batch);
+    HostTensor first(state.type, shape);
+    if (auto value = signature.init.find(state.name); value != signature.init.end() && state.type == DType::F32)
+      std::fill_n(first.as<float>(), first.elements(), static_cast<float>(value->second));
+    states[state.name] = std::move(first);
+  }
   return call(ids, deterministic, diags);
 }
 
@@ -150,6 +180,8 @@ FailureOr<NamedTensors> DeviceText::call(const std::vector<std::vector<int64_t>>
         for (std::vector<int64_t> &row : all)
           row.resize(static_cast<size_t>(signature.cacheColumns), 0);
       inputs[input.name] = integers(input.type, all);
+    } else if (input.name == "token_type_ids") {
+      inputs[input.name] = integers(input.type, std::vector<std::vector<int64_t>>(ids.size(), std::vector<int64_t>(tokens, 0)));
     } else if (input.name == "position_ids") {
       std::vector<std::vector<int64_t>> positions;
       for (const std::vector<int64_t> &row : mask) {
@@ -188,6 +220,15 @@ FailureOr<NamedTensors> DeviceText::call(const std::vector<std::vector<int64_t>>
     auto present = outputs->find("present." + state.name.substr(kPast.size()));
     if (present == outputs->end())
       return diags.error("present." + state.name.substr(kPast.size()), "device " + device.name() + " did not return this output",
+                         "the device's runner must return every output of the model", Cause::Answer);
+    states[state.name] = std::move(present->second);
+    outputs->erase(present);
+  }
+  for (const TensorSpec &state : signature.fixed) {
+    const std::string name = kPresentFixed.str() + state.name.substr(kFixed.size());
+    auto present = outputs->find(name);
+    if (present == outputs->end())
+      return diags.error(name, "device " + device.name() + " did not return this output",
                          "the device's runner must return every output of the model", Cause::Answer);
     states[state.name] = std::move(present->second);
     outputs->erase(present);

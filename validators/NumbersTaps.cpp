@@ -69,6 +69,7 @@ void runTaps(const NumbersRequest &request, const Signature &shipped, const Vali
   FailureOr<LoadedModel> loaded = request.device.load(request.tapModelPath, {}, diags);
   if (failed(loaded))
     return notRun();
+  loaded->stateInit = request.stateInit;
   FailureOr<Signature> signature = readSignature(*loaded, diags);
   if (failed(signature))
     return notRun();

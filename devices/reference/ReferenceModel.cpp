@@ -53,10 +53,12 @@ FailureOr<NamedTensors> ReferenceModel::run(NamedTensors inputs, const Options &
   if (!options.keepState) {
     narrow.reset();
     wide.reset();
+    seen = 0;
   }
-  int64_t past = precision == ReferencePrecision::F32 ? narrow.cachedTokens() : wide.cachedTokens();
-  if (failed(defaultInputs(inputs, past, diags)))
+  if (failed(defaultInputs(inputs, seen, diags)))
     return failure();
+  if (auto ids = inputs.find("input_ids"); ids != inputs.end() && ids->second.shape.size() == 2)
+    seen += ids->second.shape[1];
   auto main = module.lookupSymbol<mlir::func::FuncOp>(kMainFunction);
   for (unsigned i = 0; main && i < main.getNumArguments(); ++i) {
     std::string name = main.getArgAttrOfType<mlir::StringAttr>(i, kNameAttr).str();

@@ -29,6 +29,7 @@ private:
   ReferencePrecision precision;
   Interpreter<float> narrow;
   Interpreter<double> wide;
+  int64_t seen = 0; ///< columns of the calls so far, those of padding too
 };
 
 /// Adds what the caller of a model makes when it is not given: attention_mask (all 1, [B, past + S]) and position_ids for the

@@ -44,6 +44,7 @@ LogicalResult GraphBuilder::begin(const Scope &scope) {
   struct Input {
     std::string name;
     Type type;
+    std::vector<double> range = {}, example = {};
   };
   std::vector<Input> declared;
   DimExpr b = DimExpr::symbol("B"), s = DimExpr::symbol("S"), p = DimExpr::symbol("P");
@@ -74,6 +75,22 @@ LogicalResult GraphBuilder::begin(const Scope &scope) {
     }
     Type element = in.dtype == "int64" ? i64 : in.dtype == "bool" ? Type(builder.getI1Type()) : Type(builder.getF32Type());
     declared.push_back({in.name, tensorType(dims, element)});
+    auto numbers = [&](const std::optional<Expr> &expr, std::vector<double> &into) -> LogicalResult {
+      if (!expr)
+        return success();
+      FailureOr<json::Value> list = expr->eval(scope, diags);
+      if (failed(list))
+        return failure();
+      if (!list->isArray() || !llvm::all_of(list->array(), [](const json::Value &item) { return item.asNumber().has_value(); }))
+        return diags.error(expr->place().str(), "is no list of numbers", "write [0, 999]");
+      for (const json::Value &item : list->array())
+        into.push_back(*item.asNumber());
+      return success();
+    };
+    if (failed(numbers(in.range, declared.back().range)) || failed(numbers(in.example, declared.back().example)))
+      return failure();
+    if (in.range && declared.back().range.size() != 2)
+      return diags.error(in.range->place().str(), "a range has two numbers", "write [least, largest]");
   }
   SmallVector<Type> types;
   for (const Input &in : declared)
@@ -83,6 +100,10 @@ LogicalResult GraphBuilder::begin(const Scope &scope) {
   Block *body = function.addEntryBlock();
   for (auto [i, in] : llvm::enumerate(declared)) {
     function.setArgAttr(i, kNameAttr, builder.getStringAttr(in.name));
+    if (!in.range.empty())
+      function.setArgAttr(i, kRangeAttr, builder.getDenseF64ArrayAttr(in.range));
+    if (!in.example.empty())
+      function.setArgAttr(i, kExampleAttr, builder.getDenseF64ArrayAttr(in.example));
     inputs[in.name] = body->getArgument(i);
   }
   builder.setInsertionPointToEnd(body);
@@ -260,8 +281,11 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
     FailureOr<bool> wanted = step.when->evalBool(scope, diags);
     if (failed(wanted))
       return failure();
-    if (!*wanted)
+    if (!*wanted) {
+      if (!step.id.empty())
+        skipped.insert(step.id);
       return success();
+    }
   }
   std::string at = outerAt;
   if (step.at && step.kind != "repeat") {

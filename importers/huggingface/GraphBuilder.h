@@ -63,6 +63,8 @@ public:
   /// A state of this layer that keeps its size: what the call before left, zeros (or `init`) at first.
   mlir::Value readState(fr::StateKind kind, StringRef part, mlir::Type type, double init);
   LogicalResult updateState(StringRef part, mlir::Value value, const Place &at);
+  /// A step of this id was left out by its `when`.
+  bool wasSkipped(StringRef id) const { return skipped.count(id.str()) != 0; }
   bool hasInput(StringRef name) const { return inputs.count(name.str()) != 0; }
   int64_t layerIndex() const { return layer; }
 
@@ -98,7 +100,7 @@ private:
   std::map<std::string, std::vector<mlir::Value>> stacks;
   std::vector<std::string> used; ///< logical names of tensors in order of use: taps are named by them
   std::map<std::string, std::vector<std::string>> hidden; ///< taps by the name of their list
-  std::set<std::string> tapNames;
+  std::set<std::string> tapNames, skipped;
   std::string place; ///< for locations
   /// Inside the body of a scan: where params are read, so that no step reads them anew.
   std::optional<mlir::OpBuilder::InsertPoint> beforeScan;

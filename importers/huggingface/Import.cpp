@@ -212,6 +212,8 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   std::vector<std::pair<std::string, Value>> outputs;
   for (const auto &[name, from] : (*task)->outputs) {
     Value value = from == "stream" ? stream : graph.lookup(from);
+    if (!value && graph.wasSkipped(from))
+      continue; // this checkpoint does not have it
     if (!value)
       return diags.error(recipe->files.front(),
                          "task " + (*task)->name + " has an output '" + name + "' of '" + from + "', which no step makes",
@@ -255,6 +257,12 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     for (const GgufTensorPlan &plan : *plans)
       if (const CheckpointTensor *tensor = tensors.find(plan.logical))
         result.ggufParams[plan.logical] = tensors.paramOf(*tensor);
+  }
+  for (const Let &size : recipe->sizes) {
+    FailureOr<int64_t> value = size.value.evalInt(scope, diags);
+    if (failed(value))
+      return failure();
+    result.sizes[size.name] = *value;
   }
   result.recipe = recipe->name;
   result.recipeFiles = recipe->texts;

@@ -31,6 +31,7 @@ struct Imported {
   std::vector<TensorTable::Ignored> ignored; ///< tensors that the model does not use, with the recipe's reason
   std::vector<std::string> unprovenOptions;  ///< option values of the recipe that no passing fixture has exercised
   std::string quantised;                     ///< `quant_method` of the source; empty: weights are stored as numbers
+  std::map<std::string, int64_t> sizes;      ///< of named sizes but B, S and P: what checks take, and a graph of fixed shapes
   bool lengthDependent = false;              ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
   std::shared_ptr<const ModelRecipe> family; ///< the recipe, flattened

@@ -100,13 +100,6 @@ template <typename T> void append(RefTensor<T> &state, const RefTensor<T> &value
 }
 } // namespace
 
-template <typename T> int64_t Interpreter<T>::cachedTokens() const {
-  for (fr::StateOp state : module.getOps<fr::StateOp>())
-    if (auto it = states.find(state.getSymName().str()); state.getKind() == fr::StateKind::KV && it != states.end())
-      return it->second.shape[state.getAxis()];
-  return 0;
-}
-
 template <typename T>
 FailureOr<NamedTensors> Interpreter<T>::run(StringRef name, const NamedTensors &inputs, const Request &request,
                                             Diagnostics &diags) {
@@ -259,6 +252,9 @@ LogicalResult Interpreter<T>::runOp(Operation &op, Values &values, RefContext<T>
   SmallVector<RefTensor<T>> results(op.getNumResults());
   for (auto [i, result] : llvm::enumerate(results)) {
     result.shape = context.shapeOf(op.getResult(i).getType());
+    if (llvm::any_of(result.shape, [](int64_t size) { return size < 0; }))
+      return context.diags.error(op.getName().getStringRef(), "would give " + shapeText(result.shape) + ": an input is too short",
+                                 "give longer inputs");
     result.integer = !isa<FloatType>(elementOf(op.getResult(i).getType()));
     if (result.integer)
       result.i.resize(result.elements());

@@ -23,8 +23,6 @@ public:
   FailureOr<NamedTensors> run(llvm::StringRef function, const NamedTensors &inputs, const Request &request, Diagnostics &diags);
   /// Forgets all states: the next call starts a new text.
   void reset() { states.clear(); }
-  /// Tokens that the kv states hold.
-  int64_t cachedTokens() const;
 
 private:
   using Values = llvm::DenseMap<mlir::Value, RefTensor<T>>;
