@@ -17,6 +17,16 @@
 using namespace flagrelease;
 using namespace mlir;
 
+int64_t Model::vocabulary() const {
+  auto main = imported.module.get().lookupSymbol<func::FuncOp>(kMainFunction);
+  for (unsigned i = 0; main && i < main.getNumArguments(); ++i)
+    if (main.getArgAttrOfType<StringAttr>(i, kNameAttr) == "input_ids")
+      for (Operation *user : main.getArgument(i).getUsers())
+        if (auto embedding = dyn_cast<fr::EmbeddingOp>(user))
+          return dimsOf(embedding.getTable().getType())[0].value();
+  return configInt("vocab_size", 0);
+}
+
 int64_t Model::configInt(StringRef key, int64_t otherwise) const {
   const json::Value *value = imported.config.find(key);
   return value && value->isInt() ? value->integer() : otherwise;

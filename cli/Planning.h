@@ -22,8 +22,10 @@ struct Model {
   Imported imported;
 
   int64_t configInt(StringRef key, int64_t otherwise) const;
-  int64_t vocabulary() const { return configInt("vocab_size", 0); }
-  int64_t maxLength() const { return configInt("max_position_embeddings", 0); }
+  /// Ids that input_ids may hold: the rows of the table that they pick from; vocab_size where nothing picks. 0: unknown.
+  int64_t vocabulary() const;
+  /// Positions: what the recipe calls `max_length`, else max_position_embeddings. 0: unlimited.
+  int64_t maxLength() const { return imported.maxLength; }
   std::optional<int64_t> padId() const;
 };
 

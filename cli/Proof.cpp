@@ -263,6 +263,19 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
       NumbersRequest numbersRequest =
           flagrelease::numbersRequest(request.model, request.plan, oracle, **device, request.gate,
                                       modelPathOf(request.outFolder, request.artefact.manifest), taps);
+      std::unique_ptr<ReferenceModel> wide;
+      std::optional<ReferenceOracle> wideOracle;
+      numbersRequest.precise = [&](Diagnostics &own) -> FailureOr<Oracle *> {
+        if (!wide) {
+          FailureOr<std::unique_ptr<ReferenceModel>> opened =
+              ReferenceModel::open(*shipped, *request.model.checkpoint, ReferencePrecision::F64, own);
+          if (failed(opened))
+            return failure();
+          wide = std::move(*opened);
+          wideOracle.emplace(*wide);
+        }
+        return &*wideOracle;
+      };
       if (options.budget >= 0)
         numbersRequest.budgetSeconds = options.budget;
       numbersRequest.stop = work.stop;

@@ -161,6 +161,7 @@ private:
                      "known: " + Twine(listed(schemes, 24)));
     one.nmse = metric(fields, "nmse", Tier::T1, tier, 1e6);
     one.nmsePerLayer = metric(fields, "nmse_per_layer", Tier::T1, tier, 1e6);
+    one.noiseTimes = metric(fields, "noise_times", Tier::T1, tier, 1e6);
     if (one.nmsePerLayer && !one.nmse)
       fields.error(*fields.get("nmse_per_layer"), "'nmse_per_layer' without 'nmse', which bounds it");
     one.maxRelative = metric(fields, "max_relative", Tier::T1, tier, 1e6);

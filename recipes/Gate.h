@@ -37,6 +37,7 @@ struct Tolerance {
   std::vector<std::string> schemes;          ///< how its weights are stored; empty: any scheme
   std::optional<double> nmse;                ///< sum of squared differences over sum of squares of the reference, per output
   std::optional<double> nmsePerLayer;        ///< of a model whose size is known: see nmseFor()
+  std::optional<double> noiseTimes;          ///< what the model's own rounding may give, as a multiple: see Numbers.h
   std::optional<double> maxRelative;         ///< largest difference over largest absolute value of the reference, per output
   std::optional<double> cosine;              ///< smallest cosine of two rows
   std::optional<double> kl;                  ///< largest Kullback-Leibler divergence of two rows after softmax, in nats

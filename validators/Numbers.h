@@ -55,6 +55,9 @@ struct NumbersRequest {
   std::vector<ModelInput> inputs = {};                ///< of the model without its states
   std::map<std::string, int64_t> sizes = {};          ///< of named sizes but B and S
   std::map<std::string, double> stateInit = {};       ///< states that do not begin with 0: past_states.{i}.name
+  /// The reference in fp64, made when it is asked for: it tells how much the model itself rounds (Tolerance::noiseTimes). May be
+  /// empty.
+  std::function<FailureOr<Oracle *>(Diagnostics &)> precise = nullptr;
   const StopFlag *stop = nullptr;
   /// Called before each case: name and how many of how many. May be empty.
   std::function<void(StringRef, size_t, size_t)> progress = nullptr;

@@ -78,7 +78,11 @@ struct Expected {
   TextView view(size_t row, size_t phase) const;
 };
 /// Which tensors have a column for each id: [B, S, ...] of rank 3 and more.
-FailureOr<Expected> runReference(const NumbersRequest &request, const ValidationCase &one, bool taps, Diagnostics &diags);
+/// `oracle`: instead of the request's reference.
+FailureOr<Expected> runReference(const NumbersRequest &request, const ValidationCase &one, bool taps, Diagnostics &diags,
+                                 Oracle *oracle = nullptr);
+/// Whether an NMSE that is outside its bound is what the model's own rounding gives: `noise` is that of the reference.
+bool isNoise(const Tolerance &tolerance, const Distance &distance, double noise);
 
 /// Distance of a tensor over all rows of a case, worst row. `pairs[row]` lists what is compared for that row, phase by phase, as
 /// one group; `positions[row]` the real positions of a tensor with columns.

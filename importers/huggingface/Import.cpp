@@ -73,6 +73,21 @@ FailureOr<const Task *> chooseTask(const ModelRecipe &recipe, const ModelConfig 
                      "pass --task, one of: " + listed(names));
 }
 
+/// Erases ops of @main that no output needs; names the params that nothing reads any more.
+std::set<std::string> dropUnused(ModuleOp module) {
+  std::set<std::string> dead;
+  auto main = module.lookupSymbol<func::FuncOp>(kMainFunction);
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(main.getBody().front()))) {
+    if (!op.use_empty() || (!isPure(&op) && !isa<fr::ScanOp>(op)) || op.hasTrait<OpTrait::IsTerminator>())
+      continue;
+    if (auto use = dyn_cast<fr::UseOp>(op))
+      dead.insert(use.getParam().str());
+    op.erase();
+  }
+  module.walk([&](fr::UseOp use) { dead.erase(use.getParam().str()); });
+  return dead;
+}
+
 /// Every physical tensor is a weight and, as it is, a param: checkpoint formats print them all.
 void declareTensors(ModuleOp module, const Checkpoint &checkpoint) {
   OpBuilder b(module.getBodyRegion());
@@ -225,10 +240,15 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
   if (failed(graph.finish(outputs)))
     return failure();
 
+  // What the graph reads and no output of this task needs.
+  std::set<std::string> dead = dropUnused(*result.module);
   FailureOr<std::vector<TensorTable::Ignored>> ignored = tensors.account(scope, diags);
   if (failed(ignored))
     return failure();
   result.ignored = std::move(*ignored);
+  for (const CheckpointTensor &tensor : checkpoint.tensors)
+    if (dead.count(tensor.name) && tensors.isConsumed(tensor.name))
+      result.ignored.push_back({tensor.name, "no output of task " + (*task)->name + " needs it"});
   // The file decides about ties; but a file that has a head of its own where the config says it has none contradicts itself,
   // unless both hold the same bytes.
   const json::Value *tied = config->values.find("tie_word_embeddings");
@@ -257,6 +277,17 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     for (const GgufTensorPlan &plan : *plans)
       if (const CheckpointTensor *tensor = tensors.find(plan.logical))
         result.ggufParams[plan.logical] = tensors.paramOf(*tensor);
+  }
+  for (StringRef key : {"max_length", "max_position_embeddings"}) {
+    if (key == "max_length" && llvm::none_of(recipe->let, [](const Let &let) { return let.name == "max_length"; }))
+      continue; // a key of the sampling loop, unless the recipe says what it means
+    FailureOr<std::optional<json::Value>> value = scope.lookup(key, diags);
+    if (failed(value))
+      return failure();
+    if (*value && (*value)->isInt()) {
+      result.maxLength = (*value)->integer();
+      break;
+    }
   }
   for (const Let &size : recipe->sizes) {
     FailureOr<int64_t> value = size.value.evalInt(scope, diags);

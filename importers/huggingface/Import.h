@@ -32,6 +32,7 @@ struct Imported {
   std::vector<std::string> unprovenOptions;  ///< option values of the recipe that no passing fixture has exercised
   std::string quantised;                     ///< `quant_method` of the source; empty: weights are stored as numbers
   std::map<std::string, int64_t> sizes;      ///< of named sizes but B, S and P: what checks take, and a graph of fixed shapes
+  int64_t maxLength = 0;                     ///< positions; 0: unlimited
   bool lengthDependent = false;              ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
   std::shared_ptr<const ModelRecipe> family; ///< the recipe, flattened
