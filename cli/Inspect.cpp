@@ -1,6 +1,9 @@
 // What a checkpoint is: files, tensors by pattern, family, task, options.
 #include "cli/Planning.h"
 #include "cli/Verbs.h"
+#include "importers/huggingface/Config.h"
+#include "importers/huggingface/GraphBuilder.h"
+#include "importers/huggingface/Nearest.h"
 #include "text/Escape.h"
 #include "text/Sizes.h"
 #include "weights/Gguf.h"
@@ -66,6 +69,25 @@ std::vector<std::pair<std::string, std::string>> factsOf(const Checkpoint &check
   return facts;
 }
 
+/// Of a model that no recipe takes: those that come nearest. Empty where config.json cannot be read, or a recipe fits.
+std::vector<NearRecipe> nearestOf(const Checkpoint &checkpoint, const Options &options) {
+  Diagnostics quiet; // openModel() has said what is wrong
+  if (checkpoint.gguf)
+    return {};
+  FailureOr<json::Object> config = readConfig(checkpoint.folder, quiet);
+  FailureOr<RecipeSet> recipes = loadModelRecipes(options, quiet);
+  if (failed(config) || failed(recipes) || succeeded(recipes->match(*config, "config.json", quiet)))
+    return {};
+  return nearestRecipes(checkpoint, *config, *recipes, 3);
+}
+
+std::string listOf(const std::vector<std::string> &names) {
+  std::string text;
+  for (const std::string &name : llvm::ArrayRef(names).take_front(12))
+    text += (text.empty() ? "" : ", ") + escape::terminal(name, 120);
+  return names.size() > 12 ? text + ", and " + std::to_string(names.size() - 12) + " more" : text;
+}
+
 int run(const Options &options, Console &console, Diagnostics &diags) {
   FailureOr<Source> source = resolveSource(options, diags);
   if (failed(source))
@@ -91,6 +113,7 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
   }
   std::vector<Pattern> patterns = patternsOf(*checkpoint);
   FailureOr<Model> model = isModel ? openModel(options, console, diags) : FailureOr<Model>(failure());
+  std::vector<NearRecipe> nearest = isModel && failed(model) ? nearestOf(*checkpoint, options) : std::vector<NearRecipe>();
   if (options.json) {
     json::Object root;
     root.set("name", source->name);
@@ -128,6 +151,25 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
         ignored.emplace_back(entry.name);
       root.set("ignored", ignored);
     }
+    json::Array near;
+    for (const NearRecipe &one : nearest) {
+      json::Object entry;
+      entry.set("family", one.name);
+      entry.set("known", static_cast<int64_t>(one.known));
+      entry.set("patterns", static_cast<int64_t>(one.all));
+      auto list = [&](const char *key, const std::vector<std::string> &names) {
+        json::Array items;
+        for (const std::string &name : names)
+          items.emplace_back(name);
+        entry.set(key, items);
+      };
+      list("unknown_tensors", one.unknown);
+      list("absent_tensors", one.absent);
+      list("unknown_keys", one.unknownKeys);
+      near.emplace_back(entry);
+    }
+    if (!near.empty())
+      root.set("nearest", near);
     console.result(json::toText(json::Value(root)));
     return exitCodeOf(diags);
   }
@@ -142,6 +184,18 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
                    ", positions " + Twine(model->maxLength()) + ", vocabulary " + Twine(model->vocabulary()));
     for (const TensorTable::Ignored &entry : model->imported.ignored)
       console.result("  ignored " + escape::terminal(entry.name) + ": " + entry.reason);
+  }
+  for (const NearRecipe &one : nearest) {
+    console.result("  near recipe " + one.name + ": names " + Twine(one.known) + " of " + Twine(one.all) + " kinds of tensors");
+    if (&one != &nearest.front())
+      continue;
+    if (!one.unknown.empty())
+      console.result("    tensors that it does not know: " + listOf(one.unknown));
+    if (!one.absent.empty())
+      console.result("    tensors that it may use and the file lacks: " + listOf(one.absent));
+    if (!one.unknownKeys.empty())
+      console.result("    config keys that it does not know: " + listOf(one.unknownKeys));
+    console.result("    tools/new_family writes a draft of a recipe from it (CONTRIBUTING.md, \"Add a family\")");
   }
   for (const auto &[key, value] : factsOf(*checkpoint))
     console.result("  " + escape::terminal(key, 80) + " = " + value);

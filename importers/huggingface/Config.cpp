@@ -173,6 +173,9 @@ static FailureOr<Object> normaliseMapping(const Object &raw, llvm::ArrayRef<cons
     return diags.error(where(path + "rope_theta"), "is " + json::toText(*theta) + ", and must be above 0", "correct config.json");
   if (const Value *partial = nonNull(parameters, "partial_rotary_factor"))
     values.set("partial_rotary_factor", *partial);
+  for (StringRef section : {"mrope_section", "mrope_interleaved"}) // of positions with several streams, whatever the scaling
+    if (const Value *value = nonNull(parameters, section))
+      values.set(section, *value);
   const Value *type = parameters.find("rope_type");
   values.set("rope_scaling", type && type->string() != "default" ? Value(parameters) : Value());
   values.erase("rope_parameters");
