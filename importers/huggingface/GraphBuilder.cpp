@@ -602,8 +602,9 @@ FailureOr<SmallVector<Value>> GraphBuilder::scan(const Step &step, const Scope &
       } else {
         DimExprs dims = dimsOf(value.getType());
         if (**axis > static_cast<int64_t>(dims.size()))
-          return diags.error(step.place.str(), "what the body makes has no place for axis " + Twine(**axis), "give it more axes");
-        dims.insert(dims.begin() + **axis, steps);
+          built = diags.error(step.place.str(), "what the body makes has no place for axis " + Twine(**axis), "give it more axes");
+        else
+          dims.insert(dims.begin() + **axis, steps);
         types.push_back(tensorType(dims, elementOf(value.getType())));
       }
     }
@@ -626,7 +627,7 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   const NamedGraph *graph = recipe.findGraph(**name);
   if (!graph)
     return diags.error(step.place.str(), "no graph is called '" + **name + "'", "add it to `graphs:`");
-  if (++callDepth > kMaxCallDepth)
+  if (callDepth >= kMaxCallDepth)
     return diags.error(step.place.str(), "graphs call each other more than " + Twine(kMaxCallDepth) + " deep",
                        "end the recursion");
   SmallVector<Value> operands;
@@ -638,14 +639,6 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   }
   if (operands.empty() && x)
     operands.push_back(x);
-  // A called graph sees its inputs and its arguments, not the caller's names.
-  std::vector<Frame> outerFrames = std::exchange(frames, {});
-  std::map<std::string, Value> outerNamed = named;
-  std::erase_if(named, [](const auto &entry) { return !StringRef(entry.first).contains('.'); }); // "kv.3" is one of a list that layers share
-  Frame frame;
-  for (auto [in, value] : llvm::zip(graph->in, operands))
-    frame.ids[in] = value;
-  frames.push_back(frame);
   // Arguments are evaluated where the call stands; the graph itself sees them and the recipe's own names, not the caller's.
   Scope arguments(&scope);
   arguments.bindLets(step.let);
@@ -658,6 +651,15 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
       inner.bind(let.name, **value);
   }
   inner.bindLets(graph->let);
+  // A called graph sees its inputs and its arguments, not the caller's names.
+  ++callDepth;
+  std::vector<Frame> outerFrames = std::exchange(frames, {});
+  std::map<std::string, Value> outerNamed = named;
+  std::erase_if(named, [](const auto &entry) { return !StringRef(entry.first).contains('.'); }); // "kv.3" is one of a list that layers share
+  Frame frame;
+  for (auto [in, value] : llvm::zip(graph->in, operands))
+    frame.ids[in] = value;
+  frames.push_back(frame);
   Value stream = operands.empty() ? Value() : operands.front();
   LogicalResult result = success(); // in the frame of the arguments: `out` may name steps of the graph by their ids
   for (const Step &each : graph->body)
