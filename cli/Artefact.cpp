@@ -268,6 +268,11 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
     build.options["context"] = std::to_string(plan.context); // of a checkpoint format: what serve/ starts it with
   if (plan.toolchain->staticShapes)
     build.options["batch"] = std::to_string(plan.batch);
+  // Where they were needed: the same bytes have the same manifest.
+  if (!plan.fallbacks.empty())
+    build.options["allow-type-fallback"] = "yes";
+  if (plan.requantised)
+    build.options["allow-requantize"] = "yes";
   if (plan.reshard)
     build.options["shard-size"] = std::to_string(plan.shardSize);
   for (const std::string &key : options.assumeInert)

@@ -55,6 +55,9 @@ void flagrelease::declareTarget(CLI::App &app, Options &options) {
   app.add_option("--scheme", options.scheme, "how weights are stored; default: as the source stores them")
       ->type_name("SCHEME")
       ->capture_default_str();
+  app.add_flag("--allow-requantize", options.allowRequantize, "quantise a source that is quantised already");
+  app.add_flag("--allow-type-fallback", options.allowTypeFallback,
+               "a tensor whose rows are no whole groups of the scheme is stored otherwise, and listed");
   app.add_option("--kv-cache", options.kvCache, "none, dynamic or static:N")->type_name("MODE");
   app.add_option("--context", options.context, "tokens to plan with, or the length of fixed shapes")
       ->type_name("N")
@@ -75,9 +78,6 @@ void flagrelease::declareOutput(CLI::App &app, Options &options) {
   app.add_flag("--link", options.link, "hard links to unchanged weight files instead of copies");
   app.add_option("--wait", options.wait, "for a living run that holds the folder, such as 10m")->type_name("TIME");
   app.add_flag("--allow-range-loss", options.allowRangeLoss, "numbers may leave the range of a narrower type");
-  app.add_flag("--allow-requantize", options.allowRequantize, "quantise a source that is quantised already");
-  app.add_flag("--allow-type-fallback", options.allowTypeFallback,
-               "a tensor whose rows are no whole groups of the scheme is stored otherwise, and listed");
 }
 
 void flagrelease::declareProof(CLI::App &app, Options &options) {

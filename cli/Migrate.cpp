@@ -73,6 +73,8 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> module = lower(*model, *plan, false, options.dumpDir, &*plan, options, diags);
   if (failed(module))
     return exitCodeOf(diags);
+  for (const auto &[tensor, reason] : plan->fallbacks)
+    diags.note(tensor, reason);
   if (plan->verdict == PlanVerdict::Infeasible) {
     shortAnswer(options, *plan, "", "INFEASIBLE", plan->reasons, console);
     return 1;
@@ -94,6 +96,11 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   if (!options.device.empty() && failed(checkDeviceName(options.device, *devices, diags)))
     return exitCodeOf(diags);
   DeviceChoice device = chooseDevice(options, *plan->chip, plan->format, *devices);
+  if (options.link && options.validate == "numbers" && !device.name.empty())
+    for (const ExportedFile &file : artefact->files.files)
+      if (file.kind == ExportedFile::Kind::Placed &&
+          failed(guardLink("--link", "model/" + file.path, device.name, *devices, diags)))
+        return exitCodeOf(diags);
   OutputOptions outputOptions;
   outputOptions.path = options.out;
   outputOptions.force = options.force;

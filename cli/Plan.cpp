@@ -52,6 +52,10 @@ std::string planJson(const Model &model, const MigrationPlan &plan) {
   root.set("operators", operators);
   root.set("lowering", lowering);
   root.set("limits", limits);
+  json::Array fallbacks;
+  for (const auto &[tensor, reason] : plan.fallbacks)
+    fallbacks.push_back(json::Object{{"tensor", tensor}, {"reason", reason}});
+  root.set("fallbacks", fallbacks);
   return json::toText(json::Value(root), json::Writer::Style::Compact);
 }
 
@@ -87,6 +91,8 @@ int run(const Options &options, Console &console, Diagnostics &diags) {
   for (const OnnxChoice &choice : plan->lowering.choices)
     if (choice.way == "decomposed")
       console.result("  " + choice.op + " x" + Twine(choice.count) + " decomposed into " + llvm::join(choice.nodes, ", "));
+  for (const auto &[tensor, reason] : plan->fallbacks)
+    console.result("  " + escape::terminal(tensor) + ": " + escape::terminal(reason));
   for (const std::string &limit : plan->limits)
     console.result("  limit: " + escape::terminal(limit));
   return code;

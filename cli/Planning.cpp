@@ -399,6 +399,9 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
     return failure();
   if (judged)
     judged->weightBytes = judged->diskBytes = storedBytes(*module);
+  if (auto fallbacks = module.get()->getAttrOfType<DictionaryAttr>("fr.fallback"); judged && fallbacks)
+    for (NamedAttribute entry : fallbacks)
+      judged->fallbacks.emplace_back(entry.getName().str(), cast<StringAttr>(entry.getValue()).str() + ": stays as it is");
   if (plan.exporter->checkpoint) {
     if (judged)
       judgeCheckpoint(model, options.strictPlan, *judged);

@@ -44,6 +44,24 @@ LogicalResult flagrelease::checkDeviceName(const std::string &name, const Device
                      "known are: " + listed(known) + "; add others to devices.yaml (devices/README.md)");
 }
 
+LogicalResult flagrelease::guardLink(const std::string &where, const std::string &file, const std::string &device,
+                                     const DeviceConfig &config, Diagnostics &diags) {
+  if (!deviceCouldWrite(device, config))
+    return success();
+  return diags.error(where,
+                     "nothing keeps device " + device + " from writing into " + file +
+                         ", which is a hard link: it would write into the source",
+                     "migrate without --link, send the files (push: true in devices.yaml), or ask for --device none");
+}
+
+LogicalResult flagrelease::guardLinks(const Manifest &manifest, const std::string &device, const DeviceConfig &config,
+                                      Diagnostics &diags) {
+  for (const ManifestFile &file : manifest.files)
+    if (file.linked)
+      return guardLink("--device", file.path, device, config, diags);
+  return success();
+}
+
 DeviceChoice flagrelease::chooseDevice(const Options &options, const ChipRecipe &chip, StringRef format,
                                        const DeviceConfig &config) {
   if (options.device == "none")
@@ -219,7 +237,7 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
     std::error_code error;
     fs::create_directories(logFolder, error);
     FailureOr<DeviceConfig> config = deviceConfig(options, console, logFolder, diags);
-    if (failed(config))
+    if (failed(config) || failed(guardLinks(request.artefact.manifest, request.device.name, *config, diags)))
       return failure();
     console.stage("numbers: start " + request.device.name);
     Diagnostics starting;
@@ -306,6 +324,7 @@ FailureOr<Report> flagrelease::prove(ProofRequest request, Console &console, con
   report.lineage.chip = request.plan.chip->name;
   report.lineage.format = request.plan.format;
   report.lineage.scheme = request.plan.scheme->name;
+  report.lineage.fallbacks = request.plan.fallbacks;
   report.lineage.evidence = request.model.imported.unprovenOptions.empty() ? "golden" : "reference-only";
   report.lineage.unprovenOptions = request.model.imported.unprovenOptions;
   report.resources.wallSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

@@ -50,8 +50,16 @@ public:
     FamilyScope family(*model.imported.family, model.imported.config);
     GgufModel gguf(*model.imported.family->gguf, family.scope());
     FailureOr<std::vector<GgufTensorPlan>> tensors = gguf.tensors(diags);
-    if (failed(tensors))
+    auto keys = gguf.keys(diags);
+    if (failed(tensors) || failed(keys))
       return failure();
+    const std::string &arch = model.imported.family->gguf->arch;
+    facts.bind("arch", json::Value(arch));
+    for (const auto &[key, type, value] : *keys)
+      if (key == arch + ".attention.head_count")
+        facts.bind("heads", value);
+      else if (key == arch + ".attention.head_count_kv")
+        facts.bind("kv_heads", value);
     for (const GgufTensorPlan &tensor : *tensors) {
       auto [part, layer] = partOf(tensor.name);
       layers = std::max(layers, layer + 1);
@@ -80,7 +88,7 @@ private:
       if (!rule.tensor.empty() && rule.tensor != part)
         continue;
       if (rule.when) {
-        Scope scope;
+        Scope scope(&facts);
         scope.bind("i", json::Value(layer));
         scope.bind("n", json::Value(layers));
         scope.bind("tied", json::Value(tied));
@@ -116,8 +124,10 @@ private:
          other = numbers.instead.find(format))
       format = other->second;
     if (&blockInfo(format) != &asked || !fits())
-      diags.note(tensor.name, "rows of " + Twine(width) + " numbers are no whole blocks of " + asked.name +
-                                  (fits() ? ": stored as " + Twine(blockInfo(format).name) : Twine(": stays as it is")));
+      plan.fallbacks.emplace_back(tensor.name,
+                                  ("its rows of " + Twine(width) + " numbers are no whole blocks of " + asked.name + ": " +
+                                   (fits() ? "stored as " + Twine(blockInfo(format).name) : Twine("stays as it is")))
+                                      .str());
     if (!fits())
       return success();
     plan.blocks[tensor.name] = format;
@@ -133,6 +143,7 @@ private:
   MigrationPlan &plan;
   const WeightNumbers &numbers;
   Diagnostics &diags;
+  Scope facts; ///< of the model, for rules
   int64_t layers = 0;
   bool tied = true;
   std::vector<std::string> effective;
@@ -149,7 +160,8 @@ LogicalResult flagrelease::planScheme(const Options &options, const Model &model
                        "choose another format", Cause::Answer);
   const bool inBlocks =
       llvm::any_of(model.checkpoint->tensors, [](const CheckpointTensor &tensor) { return tensor.block.has_value(); });
-  if (scheme.weights && (inBlocks || !model.imported.quantised.empty()) && !options.allowRequantize)
+  plan.requantised = scheme.weights && (inBlocks || !model.imported.quantised.empty());
+  if (plan.requantised && !options.allowRequantize)
     return diags.error("--scheme " + scheme.name,
                        "the source is quantised already (" + (inBlocks ? std::string("GGUF blocks") : model.imported.quantised) +
                            "): its weights would be rounded a second time",

@@ -68,7 +68,7 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     if (failed(manifest) || failed(verifyManifest(options.source, *manifest, workOf(options, console, diags), diags)))
       return exitCodeOf(diags);
     FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
-    if (failed(config))
+    if (failed(config) || failed(guardLinks(*manifest, name, *config, diags)))
       return exitCodeOf(diags);
     FailureOr<std::unique_ptr<Device>> opened = openDevice(name, *config, diags);
     if (failed(opened))
@@ -168,6 +168,8 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
   set("batch", number);
   if (!number.empty())
     options.batch = std::stoll(number);
+  options.allowTypeFallback |= built.count("allow-type-fallback") != 0;
+  options.allowRequantize |= built.count("allow-requantize") != 0;
   for (const auto &[key, value] : built) {
     StringRef name = key;
     if (name.consume_front("assume-inert "))

@@ -202,6 +202,8 @@ std::string findProgram(StringRef name, StringRef path) {
   return "";
 }
 
+bool closedBoxIsReadOnly() { return canBeReadOnly(); }
+
 std::string closedBoxText() {
   return std::string("sandbox: no network, own processes, ") +
          (canBeReadOnly() ? "files read-only" : "files NOT read-only (chroot or old kernel)") +

@@ -95,6 +95,7 @@ FailureOr<ChildProcess> launch(const LaunchOptions &options, Diagnostics &diags)
 /// What Sandbox::Closed is here, for reports. Says so where files cannot be made read-only: in a chroot, whose mounts belong to
 /// others, and before Linux 5.12.
 std::string closedBoxText();
+bool closedBoxIsReadOnly();
 
 /// The environment that a child gets: PATH, locale, time zone, loader path and what `options` sets; for Exec also what
 /// remote shells and job systems need (HOME, USER, SSH_AUTH_SOCK, KUBECONFIG, DOCKER_HOST, SLURM_*). Tokens, proxies and all the

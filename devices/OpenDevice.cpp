@@ -31,6 +31,13 @@ std::string findRunnerPython(StringRef engine) {
   return ::access(venv.c_str(), X_OK) == 0 ? venv : "";
 }
 
+bool deviceCouldWrite(StringRef name, const DeviceConfig &config) {
+  for (const DeviceEntry &entry : config.entries)
+    if (entry.name == name && !entry.exec.empty())
+      return !entry.push || !entry.paths.empty();
+  return !name.starts_with("reference") && (config.noSandbox || !closedBoxIsReadOnly());
+}
+
 FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
                                               DeviceFault *fault) {
   DeviceEntry entry;

@@ -37,6 +37,10 @@ struct DeviceConfig {
 FailureOr<std::unique_ptr<Device>> openDevice(StringRef name, const DeviceConfig &config, Diagnostics &diags,
                                               DeviceFault *fault = nullptr);
 
+/// Whether the runner of this device could write into the files of a model that it is given: outside of the box it could, unless
+/// it gets them through the pipe, and in the box where the kernel cannot make files read-only. Starts nothing.
+bool deviceCouldWrite(StringRef name, const DeviceConfig &config);
+
 /// Without an engine: FLAGRELEASE_PYTHON, else the venv that tools/install_deps makes,
 /// $XDG_DATA_HOME/flagrelease/venv/bin/python. With one ("llama.cpp"): FLAGRELEASE_PYTHON_LLAMA_CPP, else that of
 /// tools/install_consumers, flagrelease/consumers/llama.cpp/bin/python. Empty if there is none.

@@ -72,7 +72,8 @@ def QuantizeWeights : Fr_Pass<"fr-quantize-weights"> {
     stored ones stand for. In all but `onnx` the graph uses such private params.
 
     `skip` names roles that stay: `embedding` (a table that is looked up), `output` (the head, whose product is a result). The
-    attributes `fr.quantized` and `fr.kept` of the module list the tensors, the second with reasons.
+    attributes `fr.quantized` and `fr.kept` of the module list the tensors, the second with reasons; `fr.fallback` lists those of the
+    second that only `fallback` lets through.
   }];
   let options = [Option<"kind", "kind", "std::string", /*default=*/"\"int\"", "int, fp8 or blocks">,
                  Option<"bits", "bits", "int64_t", /*default=*/"8", "width of integers">,

@@ -131,7 +131,8 @@ LogicalResult flagrelease::runPasses(ModuleOp module, function_ref<void(OpPassMa
     std::string remedy;
     for (Diagnostic &note : diagnostic.getNotes())
       remedy += (remedy.empty() ? "" : "; ") + note.str();
-    (void)diags.error(placeOf(diagnostic.getLocation()), diagnostic.str(), remedy);
+    const bool isAnswer = diagnostic.getLocation()->findInstanceOf<AnswerLoc>() != nullptr;
+    (void)diags.error(placeOf(diagnostic.getLocation()), diagnostic.str(), remedy, isAnswer ? Cause::Answer : Cause::Input);
     return success();
   });
   const bool hadErrors = diags.hasErrors();

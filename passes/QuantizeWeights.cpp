@@ -60,7 +60,7 @@ struct QuantizeWeightsPass : impl::QuantizeWeightsBase<QuantizeWeightsPass> {
       }
     });
     SmallVector<Attribute> done;
-    NamedAttrList kept;
+    NamedAttrList kept, fallbacks;
     Builder names(&getContext());
     bool good = true;
     for (auto &[name, matrix] : matrices) {
@@ -70,11 +70,12 @@ struct QuantizeWeightsPass : impl::QuantizeWeightsBase<QuantizeWeightsPass> {
         good &= succeeded(kind == "blocks" ? quantizeBlocks(matrix) : quantize(matrix));
       } else if (StringRef(reason).starts_with("!")) {
         if (!fallback) {
-          InFlightDiagnostic error = emitError(NameLoc::get(name)) << reason.substr(1);
+          InFlightDiagnostic error = emitError(answerAt(NameLoc::get(name))) << reason.substr(1);
           error.attachNote() << "choose a scheme whose groups fit, or pass --allow-type-fallback: such tensors stay as they are";
           good = false;
         }
         kept.append(name, names.getStringAttr(reason.substr(1)));
+        fallbacks.append(name, names.getStringAttr(reason.substr(1)));
       } else {
         kept.append(name, names.getStringAttr(reason));
       }
@@ -83,6 +84,8 @@ struct QuantizeWeightsPass : impl::QuantizeWeightsBase<QuantizeWeightsPass> {
       return signalPassFailure();
     module->setAttr("fr.quantized", names.getArrayAttr(done));
     module->setAttr("fr.kept", kept.getDictionary(&getContext()));
+    if (!fallbacks.empty())
+      module->setAttr("fr.fallback", fallbacks.getDictionary(&getContext()));
   }
 
 private:

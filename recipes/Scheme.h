@@ -37,7 +37,7 @@ StringRef onLossName(OnLoss rule);
 /// One rule of a mixture: the first that fits a tensor decides its format.
 struct BlockRule {
   std::string tensor;       ///< the part of a GGUF name between "blk.N." and ".weight": attn_v, token_embd; empty: any
-  std::optional<Expr> when; ///< sees i (layer), n (layers), tied (there is no output.weight)
+  std::optional<Expr> when; ///< sees i (layer), n (layers), tied (there is no output.weight), arch, heads, kv_heads
   BlockFormat format = BlockFormat::Q8_0;
 };
 

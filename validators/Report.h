@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace flagrelease {
@@ -38,6 +39,8 @@ struct ReportLineage {
   ManifestBuild build;
   std::string manifestDigest;
   std::string model, family, task, chip, format, scheme;
+  std::vector<std::pair<std::string, std::string>>
+      fallbacks;        ///< tensor → what it is stored as instead of the scheme's type, and why
   std::string evidence; ///< of the recipe: "golden", "reference-only"
   std::vector<std::string> unprovenOptions;
 };

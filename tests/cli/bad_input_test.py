@@ -6,7 +6,7 @@ import struct
 import time
 
 import support
-from support import Case, read_safetensors, run, runner_python, write, write_safetensors
+from support import Refusing, read_safetensors, run, runner_python, write, write_safetensors
 
 MODEL = "model.safetensors"
 Q_PROJ = "model.layers.0.self_attn.q_proj.weight"
@@ -269,17 +269,13 @@ DISTORTIONS = [
 ]
 
 
-class BadInput(Case):
+class BadInput(Refusing):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.single = support.fixture("llama-llama-7b", os.path.join(cls.shared, "single"))
         cls.sharded = support.fixture("llama-llama-7b", os.path.join(cls.shared, "sharded"), "--shards", "2")
         cls.python = runner_python()
-
-    def setUp(self):
-        super().setUp()
-        self.out = self.path("out")
 
     def checkpoint(self, sharded=False, change=None):
         folder = self.path("CK")
@@ -290,32 +286,6 @@ class BadInput(Case):
 
     def migrate(self, folder, *words, **options):
         return run("migrate", folder, "--chip", "x86-64", "--out", self.out, "--validate", "bytes", *words, **options)
-
-    def refused(self, result, code, words, remedies=True):
-        """The exit code; every error has a place and a remedy; the words; nothing that looks like a result. Where the place is a line
-        of a recipe that somebody writes, what is wrong often says what to do."""
-        self.expect(result, code)
-        for word in words:
-            self.assertIn(word, result.err, result)
-        lines = result.err.split("\n")
-        errors = [i for i, line in enumerate(lines) if line.startswith("error: ")]
-        self.assertTrue(errors, result)
-        for i in errors:
-            self.assertRegex(lines[i], r"^error: [^:\s].*: .", "no place")
-            if remedies:
-                self.assertRegex(lines[i + 1], r"^  note: \S", "no remedy for " + lines[i])
-        self.assertNotIn("ACCEPT", result.out)
-        self.nothing_written()
-
-    def nothing_written(self):
-        if os.path.isdir(self.out):
-            self.assertLessEqual(set(os.listdir(self.out)), {".flagrelease"})
-        else:
-            self.assertFalse(os.path.exists(self.out))
-
-    def bounded(self, result):
-        self.assertLess(result.cpu, 1, result)
-        self.assertLess(result.memory, 200 << 20, result)
 
     def devices(self, text):
         return write(self.path("devices.yaml"), text)

@@ -2,32 +2,15 @@
 import glob
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
 
 import support
-from support import Case, Running, artefact, run, runner_python, tree, write
+from support import Case, Running, artefact, listing, run, runner_python, tree, write
 
 BYTES = ("--chip", "x86-64", "--validate", "bytes")
-
-
-def fail_points():
-    """The names in weights/FailPoint.cpp: a new one is tested without being listed here."""
-    text = support.read(os.path.join(support.SOURCE, "weights/FailPoint.cpp")).decode()
-    return re.findall(r'"([a-z-]+)"', re.search(r"kNames\[\] = \{(.*?)\};", text, re.S).group(1))
-
-
-def listing(folder):
-    """Every name below the folder with what a write would change."""
-    rows = []
-    for base, folders, files in os.walk(folder):
-        for name in folders + files + [""]:
-            info = os.lstat(os.path.join(base, name))
-            rows.append((os.path.relpath(os.path.join(base, name), folder), info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode))
-    return sorted(rows)
 
 
 class Rerun(Case):
@@ -224,7 +207,7 @@ class Rerun(Case):
             self.expect(run("migrate", self.source, "--out", self.path(name), *line), 0)
             whole[name] = artefact(self.path(name))
         hit = set()
-        for point in fail_points():
+        for point in support.fail_points():
             forced = point == "force-during-remove"
             for name, at, action in (("copied", 1, "kill"), ("derived", 1, "kill"), ("derived", 3, "kill"), ("derived", 2, "stop"), ("copied", 2, "error")):
                 with self.subTest(point=point, scheme=name, at=at, action=action):
@@ -243,7 +226,7 @@ class Rerun(Case):
                     self.expect(self.migrate(*words[name], *force), 0)
                     self.assertEqual(artefact(self.out), whole[name])
         # What no migration comes to is the streaming of tensors of more than one tile.
-        self.assertLessEqual(set(fail_points()) - hit, {"stream-tile", "stream-tensors-done"})
+        self.assertLessEqual(set(support.fail_points()) - hit, {"stream-tile", "stream-tensors-done"})
 
     # The disk
 

@@ -204,6 +204,10 @@ FailureOr<NamedTensors> FakeDevice::run(const NamedTensors &inputs, Diagnostics 
     for (int64_t i = 0; i < logits.elements(); ++i)
       logits.as<float>()[i] = 0.5f;
     break;
+  case Mistake::None:
+    for (int64_t i = 0; head != 1 && i < logits.elements(); ++i)
+      logits.as<float>()[i] *= head;
+    break;
   case Mistake::LogitsOnly:
     for (int64_t i = 0; i < logits.elements(); ++i)
       logits.as<float>()[i] *= 1.01f;

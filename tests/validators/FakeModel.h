@@ -77,6 +77,7 @@ public:
   std::string claimed;
   Probe shown;
   int64_t failAbove = 0; ///< > 0: longer prompts run out of memory
+  float head = 1;        ///< the logits are this many times as large: an nmse of (head - 1)^2
   int64_t runs = 0;
 
 private:

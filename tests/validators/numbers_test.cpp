@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <cmath>
 #include <set>
 
 using namespace flagrelease;
@@ -37,6 +38,7 @@ struct Run {
   std::string scheme = "source";
   std::vector<int64_t> extraLengths = {};
   double budget = 600;
+  float head = 1;
   Diagnostics diags = {};
 
   FailureOr<NumbersResult> go(const Gate &gate = defaultGate(), const StopFlag *stop = nullptr,
@@ -45,6 +47,7 @@ struct Run {
     FakeDevice device(shape, mistake);
     device.evidence = tier;
     device.failAbove = failAbove;
+    device.head = head;
     NumbersRequest request{oracle, device, "model", taps ? "taps" : "", {}, gate};
     request.compute = compute;
     request.scheme = scheme;
@@ -203,6 +206,30 @@ TEST_CASE("what is wrong is found and named") {
       if (result->firstDivergence)
         CHECK_FALSE(result->firstDivergence->isolated);
     }
+}
+
+TEST_CASE("each scheme is judged by its own tolerance") {
+  Diagnostics diags;
+  const std::vector<std::string> schemes = Schemes::load(FLAGRELEASE_SOURCE_DIR "/recipes/schemes", "", diags)->names();
+  REQUIRE(schemes.size() > 20);
+  for (const std::string &scheme : schemes) {
+    const Tolerance *bound = defaultGate().tolerance(Tier::T1, NumberFormat::FP32, scheme);
+    REQUIRE((bound && bound->nmse));
+    for (bool inside : {true, false}) {
+      Run run{{.cached = true}};
+      run.scheme = scheme;
+      run.head = 1 + static_cast<float>(std::sqrt(*bound->nmse) * (inside ? 0.8 : 1.25));
+      FailureOr<NumbersResult> result = run.go();
+      REQUIRE(succeeded(result));
+      INFO(scheme << ", logits times " << run.head << ": " << statesOf(*result));
+      CHECK(StringRef(statesOf(*result))
+                .starts_with(inside ? "prefill passed, decode passed, batch passed"
+                                    : "prefill failed, decode failed, batch failed"));
+      CHECK(anomalyKinds(*result).empty());
+      if (!inside)
+        CHECK(StringRef(reasonOf(*result, GateCheck::Prefill)).contains("logits: nmse "));
+    }
+  }
 }
 
 TEST_CASE("the reason of a failed check says where and how much") {

@@ -66,6 +66,7 @@ Report full(Mistake mistake = Mistake::None) {
   report.operators = {"FEASIBLE", {{"executed", 17}}, ""};
   report.lineage.manifestDigest = kDigest;
   report.lineage.evidence = "golden";
+  report.lineage.fallbacks = {{"blk.0.attn_v.weight", "its rows of 64 numbers are no whole blocks of q4_k: stored as q5_0"}};
   report.lineage.build.sourceFiles["model.safetensors"] = {10, kDigest};
   report.lineage.build.recipes["models/qwen3.yaml"] = kDigest;
   report.tool = "flagrelease 0.1.0";

@@ -684,6 +684,39 @@ TEST_CASE("what is not finite, and what is damaged, is said with the param's nam
   CHECK(iq.problem() == "[2] p: iq2_xxs is a format that this program only reads | choose another scheme\n");
 }
 
+TEST_CASE("blocks whose scale F16 does not hold are counted as losses of range") {
+  // One outlier in the second row: what it may be, by the numbers that a block's scale is made of (weights/codecs/Codec.h).
+  struct Row {
+    const char *format;
+    float holds, loses;
+  };
+  for (Row row :
+       {Row{"q4_0", 65504.0f * 8, 65520.0f * 8}, Row{"q4_0", -65504.0f * 8, -65520.0f * 8},
+        Row{"q5_0", 65504.0f * 16, 65520.0f * 16}, Row{"q8_0", 65504.0f * 127, 65520.0f * 127}, Row{"q4_1", -65504.0f, -65520.0f},
+        Row{"q5_1", -65504.0f, -65520.0f}, Row{"q4_k", 1e6f, 1e9f}, Row{"q6_k", 1e6f, 1e10f}, Row{"mxfp4", 1e30f, 0}}) {
+    const BlockInfo &info = blockInfo(*parseBlockFormat(row.format));
+    for (float outlier : {row.holds, row.loses}) {
+      if (outlier == 0)
+        continue; // mxfp4 has a scale for every float
+      INFO(row.format << " " << outlier);
+      HostTensor x(DType::F32, {2, 512});
+      std::fill_n(x.as<float>(), 1024, 0.25f);
+      x.as<float>()[700] = outlier;
+      const std::string result = type({2, 512 / info.elements * info.bytes}, "ui8");
+      Param encoded("fr.param @p : " + result + " {\n%0 = fr.get @s::@x : tensor<2x512xf32>\n%1 = fr.encode %0 \"" + row.format +
+                        "\" : (tensor<2x512xf32>) -> " + result + "\nfr.yield %1 : " + result + "\n}",
+                    {{"x", x}});
+      HostTensor out(DType::U8, encoded.shape());
+      RangeLoss loss;
+      REQUIRE(succeeded(
+          ParamEvaluator(*encoded.checkpoint, encoded.sources).readBytes(encoded.param, 0, out.bytes, &loss, encoded.diags)));
+      CHECK(loss.overflows == (outlier == row.loses));
+      if (loss.overflows)
+        CHECK(loss.firstValue == outlier);
+    }
+  }
+}
+
 TEST_CASE("a scale of 0 stores zeros and gives zeros") {
   // Numbers so small that the largest, divided by 127, has no float.
   HostTensor tiny(DType::F32, {1, 32});

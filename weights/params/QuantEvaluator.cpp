@@ -8,6 +8,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 using namespace flagrelease;
@@ -471,6 +472,28 @@ struct ByteEvaluator {
     return success();
   }
 
+  /// Blocks whose largest number does not come back: a scale that is infinite in F16, or as large as it can be and too small.
+  void countLost(const BlockInfo &info, const BlockCodec &codec, llvm::ArrayRef<float> x) {
+    const int64_t count = static_cast<int64_t>(x.size());
+    std::vector<std::byte> blocks(count / info.elements * info.bytes);
+    std::vector<float> back(count);
+    codec.encode(x.data(), blocks.data(), count, with.owner.level);
+    codec.decode(blocks.data(), back.data(), count, with.owner.level);
+    for (int64_t first = 0; first < count; first += info.elements) {
+      int64_t most = first;
+      bool finite = true;
+      for (int64_t i = first; i < first + info.elements; ++i) {
+        finite &= std::isfinite(back[i]);
+        if (std::fabs(x[i]) > std::fabs(x[most]))
+          most = i;
+      }
+      if (finite && std::fabs(back[most]) >= std::fabs(x[most]) / 2)
+        continue;
+      if (!with.loss->overflows++)
+        with.loss->firstOverflow = most, with.loss->firstValue = x[most];
+    }
+  }
+
   LogicalResult encode(fr::EncodeOp op, const Box &box, std::byte *out) {
     const BlockInfo &info = blockInfo(*parseBlockFormat(op.getFormat()));
     const BlockCodec *codec = findCodec(info.format);
@@ -485,8 +508,11 @@ struct ByteEvaluator {
     std::vector<float> x(numbers.elements());
     if (failed(Evaluator<float>(with).eval(op.getX(), numbers, x.data())))
       return failure();
-    if (kernels.range(x.data(), static_cast<int64_t>(x.size())).absBits >= 0x7F800000u)
+    const uint32_t largest = kernels.range(x.data(), static_cast<int64_t>(x.size())).absBits;
+    if (largest >= 0x7F800000u)
       return notFinite(with.where, with.diags);
+    if (with.loss && largest >= 0x477FF000u) // 65520, which F16 rounds to infinity: a scale may be such a number
+      countLost(info, *codec, x);
     const int64_t rows = box.elements() / std::max<int64_t>(1, box.size[last]), bytes = (end - first) * info.bytes;
     if (bytes == box.size[last]) { // whole blocks: in place, and over the ends of rows
       codec->encode(x.data(), out, numbers.elements(), with.owner.level);
