@@ -46,7 +46,7 @@ FailureOr<Digests> passSmall(const PlaceRequest &request, Target &target, const 
   StreamDigests digests(request.parts);
   for (unsigned thread = 0; thread < digests.threads(); ++thread)
     digests.update(thread, bytes);
-  SequentialWriter writer(target.handle.get(), target.name, target.handle.valid() && target.direct, kPiece, work.progress);
+  SequentialWriter writer(target.handle.get(), target.name, target.handle.valid() && target.direct, work.progress);
   if (target.handle.valid() &&
       (failed(writer.write(0, bytes, diags)) || failed(writer.flush(diags)) || failed(failPoint("file-during-bytes", diags))))
     return failure();
@@ -63,14 +63,14 @@ FailureOr<Digests> passThreaded(const PlaceRequest &request, Target &target, con
   size_t slots = static_cast<size_t>(std::clamp<uint64_t>(work.memory / kPiece, 2, 8));
   TileRing ring(slots, kPiece, consumers);
 
-  SequentialWriter writer(target.handle.get(), target.name, target.handle.valid() && target.direct, kPiece, work.progress);
+  SequentialWriter writer(target.handle.get(), target.name, target.handle.valid() && target.direct, work.progress);
   Diagnostics writing;
   auto consume = [&](unsigned consumer) {
     uint64_t at = 0;
-    while (std::optional<llvm::ArrayRef<std::byte>> piece = ring.take(consumer)) {
+    while (std::optional<llvm::MutableArrayRef<std::byte>> piece = ring.take(consumer)) {
       if (consumer < hashers)
         digests.update(consumer, *piece);
-      else if (failed(writer.write(at, *piece, writing)) || failed(failPoint("file-during-bytes", writing)))
+      else if (failed(writer.writeInPlace(at, *piece, writing)) || failed(failPoint("file-during-bytes", writing)))
         return ring.stop();
       at += piece->size();
       if (consumer == 0 && work.progress)

@@ -1,31 +1,26 @@
 #include "weights/SequentialWriter.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <new>
 #include <unistd.h>
 
 namespace flagrelease {
 
 namespace {
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kFlushEvery = uint64_t(32) << 20;
-constexpr uint64_t kLeastRun = uint64_t(1) << 20; ///< shorter runs are gathered: a direct write waits for the disk
-
-uint64_t wholePages(uint64_t bytes) { return bytes / kPage * kPage; }
 } // namespace
 
-SequentialWriter::SequentialWriter(int file, std::string name, bool wantDirect, uint64_t gather, Progress *progress)
-    : file(file), name(std::move(name)), gather(std::max(kPage, wholePages(gather + kPage - 1))), progress(progress) {
+SequentialWriter::SequentialWriter(int file, std::string name, bool wantDirect, Progress *progress)
+    : file(file), name(std::move(name)), progress(progress) {
   // EINVAL where the file system has no direct I/O: then it is done without.
   if (wantDirect)
     direct = FileHandle(::open(this->name.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW));
 }
 
-SequentialWriter::~SequentialWriter() { std::free(buffer); }
+SequentialWriter::~SequentialWriter() = default;
 
 void SequentialWriter::advance(uint64_t bytes) {
   position += bytes;
@@ -64,45 +59,41 @@ LogicalResult SequentialWriter::pastCache(llvm::ArrayRef<std::byte> bytes, Diagn
 }
 
 LogicalResult SequentialWriter::write(uint64_t offset, llvm::ArrayRef<std::byte> bytes, Diagnostics &diags) {
+  if (failed(flush(diags)))
+    return failure();
+  position = offset;
+  return throughCache(bytes, diags);
+}
+
+LogicalResult SequentialWriter::writeInPlace(uint64_t offset, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &diags) {
+  assert(reinterpret_cast<uintptr_t>(bytes.data()) % kPage == offset % kPage && "not at its place in a page");
+  if (!direct.valid())
+    return write(offset, bytes, diags);
   if (offset != position + held) {
     if (failed(flush(diags)))
       return failure();
     position = offset;
   }
-  while (!bytes.empty()) {
-    if (!direct.valid())
-      return failed(flush(diags)) ? failure() : throughCache(bytes, diags);
-    uint64_t taken;
-    if (held == 0 && position % kPage != 0) {
-      taken = std::min<uint64_t>(bytes.size(), kPage - position % kPage);
-      if (failed(throughCache(bytes.take_front(taken), diags)))
-        return failure();
-    } else if (held == 0 && bytes.size() >= kLeastRun && reinterpret_cast<uintptr_t>(bytes.data()) % kPage == 0) {
-      taken = wholePages(bytes.size());
-      if (failed(pastCache(bytes.take_front(taken), diags)))
-        return failure();
-    } else {
-      if (!buffer && !(buffer = static_cast<std::byte *>(std::aligned_alloc(kPage, gather))))
-        throw std::bad_alloc();
-      taken = std::min<uint64_t>(bytes.size(), gather - held);
-      std::memcpy(buffer + held, bytes.data(), taken);
-      held += taken;
-      if (held == gather && failed(flush(diags)))
-        return failure();
-    }
-    bytes = bytes.drop_front(taken);
+  if (held == 0 && position % kPage != 0) { // the start of this page is in the file already
+    const uint64_t rest = std::min<uint64_t>(bytes.size(), kPage - position % kPage);
+    if (failed(throughCache(bytes.take_front(rest), diags)))
+      return failure();
+    bytes = bytes.drop_front(rest);
   }
+  std::byte *begin = bytes.data() - held;
+  std::memcpy(begin, carried, held);
+  const uint64_t all = held + bytes.size(), whole = all / kPage * kPage;
+  held = 0;
+  if (whole && failed(pastCache({begin, static_cast<size_t>(whole)}, diags)))
+    return failure();
+  held = all - whole;
+  std::memcpy(carried, begin + whole, held);
   return success();
 }
 
 LogicalResult SequentialWriter::flush(Diagnostics &diags) {
-  llvm::ArrayRef<std::byte> bytes(buffer, held);
+  llvm::ArrayRef<std::byte> bytes(carried, held);
   held = 0;
-  if (const uint64_t whole = direct.valid() ? wholePages(bytes.size()) : 0) {
-    if (failed(pastCache(bytes.take_front(whole), diags)))
-      return failure();
-    bytes = bytes.drop_front(whole);
-  }
   return bytes.empty() ? success() : throughCache(bytes, diags);
 }
 

@@ -51,8 +51,8 @@ public:
     if (failed(planTiles(diags)) || failed(openWorkFile(diags)))
       return failure();
     digests.emplace(ranges);
-    writer.emplace(handle.get(), workPath, file.bytes >= file.directFrom, tileBytes, work.progress);
-    TileRing tiles(slots - 1, tileBytes, digests->threads() + 1);
+    writer.emplace(handle.get(), workPath, file.bytes >= file.directFrom, work.progress);
+    TileRing tiles(slots, tileBytes, digests->threads() + 1);
     ring = &tiles;
     std::vector<std::thread> consumers, workers;
     for (unsigned thread = 0; thread < digests->threads(); ++thread)
@@ -113,7 +113,7 @@ private:
 };
 
 LogicalResult Stream::planTiles(Diagnostics &diags) {
-  // As many tiles as keep every worker and those behind them busy, each at least one row; one of them is what the writer gathers.
+  // As many tiles as keep every worker and those behind them busy, each at least one row.
   slots = 2 * jobs + 4;
   uint64_t room = std::max<uint64_t>(work.memory / 2 / slots, 4096);
   uint64_t target = std::min(kTile, room);
@@ -202,7 +202,7 @@ LogicalResult Stream::produceTiles(Diagnostics &diags) {
     const Tile &tile = plan[index];
     if (index + ahead() < plan.size())
       hint(index + ahead());
-    llvm::MutableArrayRef<std::byte> bytes = ring->acquire(index);
+    llvm::MutableArrayRef<std::byte> bytes = ring->acquire(index, tile.offset % SequentialWriter::kPage);
     if (bytes.empty())
       return success(); // somebody else failed, and says why
     bytes = bytes.take_front(tile.bytes);
@@ -213,7 +213,7 @@ LogicalResult Stream::produceTiles(Diagnostics &diags) {
 }
 
 void Stream::hashTiles(unsigned thread) {
-  while (std::optional<llvm::ArrayRef<std::byte>> tile = ring->take(thread)) {
+  while (std::optional<llvm::MutableArrayRef<std::byte>> tile = ring->take(thread)) {
     digests->update(thread, *tile);
     if (thread == 0) {
       if (work.progress)
@@ -228,9 +228,9 @@ void Stream::hashTiles(unsigned thread) {
 void Stream::writeTiles() {
   const unsigned consumer = digests->threads();
   uint64_t sinceRecord = 0;
-  while (std::optional<llvm::ArrayRef<std::byte>> bytes = ring->take(consumer)) {
+  while (std::optional<llvm::MutableArrayRef<std::byte>> bytes = ring->take(consumer)) {
     const Tile &tile = plan[position++];
-    if ((tile.tensor < 0 || !isKept[tile.tensor]) && failed(writer->write(tile.offset, *bytes, writing)))
+    if ((tile.tensor < 0 || !isKept[tile.tensor]) && failed(writer->writeInPlace(tile.offset, *bytes, writing)))
       return ring->stop();
     written = tile.offset + tile.bytes;
     sinceRecord += tile.bytes;

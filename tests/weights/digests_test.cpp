@@ -72,34 +72,38 @@ TEST_CASE("a file written from front to back has the bytes of its pieces, with g
   }
   TempFolder folder(place);
   for (bool direct : {false, true})
-    for (uint64_t gather : {uint64_t(4096), uint64_t(1) << 20})
-      for (uint64_t seed : {1u, 2u, 3u, 4u}) {
-        std::string expected(6'000'000, '.');
-        writeFile(folder / "a", expected);
-        FileHandle file(::open((folder / "a").c_str(), O_RDWR));
-        Progress progress;
-        SequentialWriter writer(file.get(), folder / "a", direct, gather, &progress);
-        Diagnostics diags;
-        uint64_t state = seed, written = 0;
-        // Aligned in memory too, as the tiles of a ring are.
-        auto *memory = static_cast<std::byte *>(std::aligned_alloc(4096, size_t(3) << 20));
-        for (uint64_t at = seed % 2 ? 0 : 5000; at < expected.size();) {
-          const uint64_t kind = next(state) % 4;
-          uint64_t count = kind == 0   ? 1 + next(state) % 100
-                           : kind == 1 ? 4096 * (1 + next(state) % 600)
-                                       : 1 + next(state) % 900'000;
-          count = std::min<uint64_t>(count, expected.size() - at);
-          const std::vector<std::byte> bytes = randomBytes(count, state);
-          std::copy(bytes.begin(), bytes.end(), memory);
-          REQUIRE(succeeded(writer.write(at, {memory, static_cast<size_t>(count)}, diags)));
-          std::memcpy(expected.data() + at, memory, count);
-          std::fill_n(memory, count, std::byte{0}); // what was given is not looked at later
-          at += count + (next(state) % 3 == 0 ? next(state) % 9000 : 0);
-          written += count;
-        }
-        REQUIRE(succeeded(writer.flush(diags)));
-        std::free(memory);
-        CHECK((readFile(folder / "a") == expected));
-        CHECK(progress.bytesWritten == written);
+    for (uint64_t seed : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u}) {
+      std::string expected(6'000'000, '.');
+      writeFile(folder / "a", expected);
+      FileHandle file(::open((folder / "a").c_str(), O_RDWR));
+      Progress progress;
+      SequentialWriter writer(file.get(), folder / "a", direct, &progress);
+      Diagnostics diags;
+      uint64_t state = seed, written = 0;
+      auto *memory = static_cast<std::byte *>(std::aligned_alloc(4096, size_t(4) << 20));
+      for (uint64_t at = seed % 2 ? 0 : 5000; at < expected.size();) {
+        const uint64_t kind = next(state) % 4;
+        uint64_t count = kind == 0   ? 1 + next(state) % 100
+                         : kind == 1 ? 4096 * (1 + next(state) % 600)
+                                     : 1 + next(state) % 900'000;
+        count = std::min<uint64_t>(count, expected.size() - at);
+        std::byte *piece = memory + at % SequentialWriter::kPage;
+        const std::vector<std::byte> bytes = randomBytes(count, state);
+        std::copy(bytes.begin(), bytes.end(), piece);
+        std::memcpy(expected.data() + at, piece, count);
+        if (next(state) % 5 == 0)
+          REQUIRE(succeeded(writer.write(at, bytes, diags)));
+        else
+          REQUIRE(succeeded(writer.writeInPlace(at, {piece, static_cast<size_t>(count)}, diags)));
+        std::fill_n(memory, size_t(4) << 20, std::byte{0}); // what was given is not looked at later
+        at += count + (next(state) % 3 == 0 ? next(state) % 9000 : 0);
+        written += count;
+        if (next(state) % 7 == 0)
+          REQUIRE(succeeded(writer.flush(diags)));
       }
+      REQUIRE(succeeded(writer.flush(diags)));
+      std::free(memory);
+      CHECK((readFile(folder / "a") == expected));
+      CHECK(progress.bytesWritten == written);
+    }
 }

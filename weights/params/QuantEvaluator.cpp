@@ -442,11 +442,14 @@ struct ByteEvaluator {
     Box codesBox = box;
     codesBox.begin[axis] = firstGroup * group;
     codesBox.size[axis] = std::min(shape[axis], endGroup * group) - codesBox.begin[axis];
+    const int64_t count = codesBox.size[axis], words = box.size[axis], skip = box.begin[axis] - firstGroup * groupWords;
+    auto [outer, inner] = outerInner(box.size, axis);
+    // Whole bytes in their order are packed already.
+    if (bits == 8 && op.getOrder() == fr::PackOrder::LowFirst && inner == 1 && skip == 0 && count == words * (word / 8))
+      return evalBytes(with, op.getX(), codesBox, out);
     Scratch<uint8_t> codes(codesBox.elements());
     if (failed(evalBytes(with, op.getX(), codesBox, reinterpret_cast<std::byte *>(codes.data()))))
       return failure();
-    const int64_t count = codesBox.size[axis], words = box.size[axis], skip = box.begin[axis] - firstGroup * groupWords;
-    auto [outer, inner] = outerInner(box.size, axis);
     // The common case: pairs of nibbles in the order of the bytes.
     if (bits == 4 && op.getOrder() == fr::PackOrder::LowFirst && inner == 1 && skip == 0 && count == words * (word / 4)) {
       kernels.nibbles(codes.data(), out, outer * count / 2);
