@@ -16,7 +16,7 @@ class Sample:
         self.seconds, self.peak, self.cpu = seconds, peak, cpu
 
 
-def run(words, expect=0, environment=None, stop_after=None, allow=()):
+def run(words, expect=0, environment=None, stop_after=None):
     """One run, output thrown away. Ends the program when the exit status is another than `expect`. `stop_after`: SIGTERM after so
     many seconds; the sample's seconds then count from the signal."""
     with tempfile.TemporaryFile() as errors:
@@ -26,7 +26,7 @@ def run(words, expect=0, environment=None, stop_after=None, allow=()):
         if stop_after is not None:
             time.sleep(stop_after)
             start = time.monotonic()
-            child.send_signal(signal.SIGTERM)
+            os.kill(child.pid, signal.SIGTERM)  # send_signal would reap a child that has ended
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - start
         child.returncode = os.waitstatus_to_exitcode(status)

@@ -21,12 +21,15 @@ namespace {
       least[lane] = x[i + lane] < least[lane] ? x[i + lane] : least[lane];
       most[lane] = x[i + lane] > most[lane] ? x[i + lane] : most[lane];
     }
-  NumberRange range;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    range.absBits = absBits[lane] > range.absBits ? absBits[lane] : range.absBits;
-    range.least = least[lane] < range.least ? least[lane] : range.least;
-    range.most = most[lane] > range.most ? most[lane] : range.most;
-  }
+  // By halves, which are vectors too.
+#pragma clang loop unroll(full)
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; ++lane) {
+      absBits[lane] = absBits[lane + half] > absBits[lane] ? absBits[lane + half] : absBits[lane];
+      least[lane] = least[lane + half] < least[lane] ? least[lane + half] : least[lane];
+      most[lane] = most[lane + half] > most[lane] ? most[lane + half] : most[lane];
+    }
+  NumberRange range{absBits[0], least[0], most[0]};
   for (; i < count; ++i) {
     uint32_t u;
     __builtin_memcpy(&u, x + i, sizeof u);
