@@ -29,8 +29,8 @@ check: deps all                ## formatting, include directions, names, generat
 format:                        ## rewrite the C++ files as .clang-format wants them
 	@tools/check --fix-format
 
-bench: deps all                ## measure speed and memory; docs/performance.md explains the figures
-	@bench/run $(BUILD)/flagrelease
+bench: deps all                ## measure speed and memory, BENCH=--large on large models; docs/performance.md explains the figures
+	@bench/run $(BUILD)/flagrelease $(BENCH)
 
 deps:                          ## install missing Debian packages and the Python of the runners
 	@tools/install_deps

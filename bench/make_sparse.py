@@ -4,6 +4,9 @@
     bench/make_sparse.py llama-70b DIR     the layout of a 70 B Llama: 723 tensors, 141 GB in 30 sparse shards (a few MB of disk)
     bench/make_sparse.py experts DIR       an architecture that nobody knows: 46,080 expert tensors in 40 sparse shards
     bench/make_sparse.py dense-2gb DIR     a Llama of 2.0 GB in 2 shards of random bytes (2.0 GB of disk)
+    bench/make_sparse.py dense-8gb DIR     a Llama of 8.2 GB in 4 shards of random bytes (8.2 GB of disk)
+    bench/make_sparse.py llama-80gb DIR    the layout of a Llama of 83 GB in 16 sparse shards: ten times dense-8gb
+    bench/make_sparse.py llama-600gb DIR   the layout of a Llama of 601 GB in 95 sparse shards
 
 The random bytes are finite bfloat16 numbers, so that a later run on them is not a study of NaN.
 """
@@ -15,6 +18,10 @@ from pathlib import Path
 LLAMA_70B = {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
              "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 8192, "rope_theta": 500000.0,
              "rms_norm_eps": 1e-05, "tie_word_embeddings": False}
+LLAMA_80GB = {**LLAMA_70B, "num_hidden_layers": 46}
+LLAMA_600GB = {**LLAMA_70B, "hidden_size": 16384, "intermediate_size": 53248, "num_hidden_layers": 93, "num_attention_heads": 128}
+LLAMA_4B = {**LLAMA_70B, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 20, "num_attention_heads": 32,
+            "vocab_size": 32000}
 LLAMA_1B = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 12, "num_attention_heads": 32,
             "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 8192, "rope_theta": 500000.0,
             "rms_norm_eps": 1e-05, "tie_word_embeddings": True}
@@ -96,8 +103,14 @@ def write(folder, config, tensors, shards, random):
         with open(folder / file_name, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             if random:
-                for at in range(0, offset, 16 << 20):
-                    file.write(random_bfloat16(min(16 << 20, offset - at)))
+                # One piece again and again, cut elsewhere each time: nobody here looks for repetitions.
+                piece = memoryview(random_bfloat16(32 << 20))
+                at = number = 0
+                while at < offset:
+                    skip = 2 * (number * 1299709 % (8 << 20))
+                    part = piece[skip:skip + min(16 << 20, offset - at)]
+                    file.write(part)
+                    at, number = at + len(part), number + 1
             else:
                 file.truncate(8 + len(text) + offset)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}))
@@ -111,6 +124,12 @@ def make(kind, folder):
         write(folder, {**COMMON, **LLAMA_70B}, llama_tensors(LLAMA_70B), 30, random=False)
     elif kind == "experts":
         write(folder, EXPERTS, expert_tensors(EXPERTS), 40, random=False)
+    elif kind == "llama-80gb":
+        write(folder, {**COMMON, **LLAMA_80GB}, llama_tensors(LLAMA_80GB), 17, random=False)
+    elif kind == "llama-600gb":
+        write(folder, {**COMMON, **LLAMA_600GB}, llama_tensors(LLAMA_600GB), 120, random=False)
+    elif kind == "dense-8gb":
+        write(folder, {**COMMON, **LLAMA_4B}, llama_tensors(LLAMA_4B), 4, random=True)
     elif kind == "dense-2gb":
         write(folder, {**COMMON, **LLAMA_1B}, llama_tensors(LLAMA_1B), 2, random=True)
     else:

@@ -154,6 +154,7 @@ int main(int argc, char **argv) {
       tensor.fileOffset = file.bytes;
       tensor.bytes = HostTensor(tensor.type, tensor.shape).bytes.size();
       tensor.grain = ParamEvaluator::grainOf(param);
+      tensor.hint = [&evaluator, param](int64_t first, uint64_t bytes) { evaluator.willNeed(param, first, bytes); };
       tensor.producer = [&evaluator, param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
         return evaluator.readBytes(param, first, bytes, nullptr, d);
       };

@@ -200,6 +200,7 @@ LogicalResult flagrelease::writeArtefact(const Options &options, const Model &mo
       entry.bytes = tensor.bytes;
       const bool refuse = plan.scheme->overflow == OnLoss::Refuse && !options.allowRangeLoss;
       entry.grain = ParamEvaluator::grainOf(param);
+      entry.hint = [&evaluator, param](int64_t first, uint64_t bytes) { evaluator.willNeed(param, first, bytes); };
       entry.producer = [&evaluator, &lossLock, &losses, &options, refuse, param,
                         name = tensor.param](int64_t first, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &d) {
         RangeLoss loss;

@@ -285,6 +285,11 @@ void castElements(DType from, const std::byte *in, DType to, std::byte *out, int
   if (from == DType::F64)
     return castFromDouble(in, to, out, count, loss);
   const Kernels &kernels = kernelsOf(level.value_or(bestCpuLevel()));
+  // Nothing is lost, and nothing needs a copy that is aligned.
+  if (to == DType::F32 && reinterpret_cast<uintptr_t>(in) % alignof(uint16_t) == 0 &&
+      reinterpret_cast<uintptr_t>(out) % alignof(float) == 0)
+    return (from == DType::F16 ? kernels.halfToFloat : kernels.brainToFloat)(reinterpret_cast<const uint16_t *>(in),
+                                                                             reinterpret_cast<float *>(out), count);
   alignas(64) float block[kBlock];
   for (int64_t done = 0; done < count; done += kBlock) {
     int64_t n = std::min(kBlock, count - done);

@@ -2,7 +2,8 @@
 
 #include "weights/FailPoint.h"
 #include "weights/Files.h"
-#include "weights/RangeDigests.h"
+#include "weights/SequentialWriter.h"
+#include "weights/StreamDigests.h"
 #include "weights/TileRing.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -24,8 +25,6 @@ namespace flagrelease {
 namespace {
 
 constexpr uint64_t kPiece = uint64_t(4) << 20;
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kFlushEvery = uint64_t(32) << 20;
 
 struct Digests {
   std::string file;
@@ -36,92 +35,53 @@ struct Digests {
 struct Target {
   FileHandle handle;
   std::string name;
-  bool direct = false; ///< opened past the page cache: buffers, offsets and sizes are multiples of a page
-
-  /// F_SETFL answers EINVAL where the file system has no direct I/O: then it stays off.
-  void setDirect(bool on) {
-    int flags = ::fcntl(handle.get(), F_GETFL);
-    int wanted = on ? flags | O_DIRECT : flags & ~O_DIRECT;
-    direct = flags >= 0 && ::fcntl(handle.get(), F_SETFL, wanted) == 0 && on;
-  }
+  bool direct = false; ///< past the page cache
 };
-
-LogicalResult writePiece(Target &target, uint64_t offset, llvm::ArrayRef<std::byte> piece, const WorkOptions &work,
-                         Diagnostics &diags) {
-  if (target.direct) {
-    // A disk of larger sectors than a page says EINVAL; the tail is no multiple of a page. Both go through the cache.
-    ssize_t n =
-        piece.size() % kPage == 0 ? ::pwrite(target.handle.get(), piece.data(), piece.size(), static_cast<off_t>(offset)) : 0;
-    if (n < static_cast<ssize_t>(piece.size()))
-      target.setDirect(false);
-    if (n > 0) {
-      piece = piece.drop_front(static_cast<size_t>(n));
-      offset += static_cast<uint64_t>(n);
-      if (work.progress)
-        work.progress->bytesWritten += static_cast<uint64_t>(n);
-    }
-    if (piece.empty())
-      return success();
-  }
-  if (failed(writeAt(target.handle.get(), target.name, offset, piece, diags)))
-    return failure();
-  // Start the disk early: the sync at the end then has little left to wait for.
-  uint64_t end = offset + piece.size();
-  if (end / kFlushEvery != offset / kFlushEvery) {
-    uint64_t from = offset / kFlushEvery * kFlushEvery;
-    ::sync_file_range(target.handle.get(), static_cast<off_t>(from), static_cast<off_t>(end - from), SYNC_FILE_RANGE_WRITE);
-  }
-  if (work.progress)
-    work.progress->bytesWritten += piece.size();
-  return success();
-}
 
 /// One pass over the source: hash all, hash parts, write. Small files in this thread.
 FailureOr<Digests> passSmall(const PlaceRequest &request, Target &target, const WorkOptions &work, Diagnostics &diags) {
   std::vector<std::byte> bytes(request.range.bytes);
   if (failed(request.source->read(request.range.offset, bytes, diags)))
     return failure();
-  RangeDigests parts(request.parts);
-  parts.update(bytes);
+  StreamDigests digests(request.parts);
+  for (unsigned thread = 0; thread < digests.threads(); ++thread)
+    digests.update(thread, bytes);
+  SequentialWriter writer(target.handle.get(), target.name, target.handle.valid() && target.direct, work.progress);
   if (target.handle.valid() &&
-      (failed(writePiece(target, 0, bytes, work, diags)) || failed(failPoint("file-during-bytes", diags))))
+      (failed(writer.write(0, bytes, diags)) || failed(writer.flush(diags)) || failed(failPoint("file-during-bytes", diags))))
     return failure();
   if (work.progress)
     work.progress->bytesRead += bytes.size(), work.progress->bytesDone += bytes.size();
-  return Digests{sha256(bytes), parts.done()};
+  return Digests{digests.whole(), digests.done()};
 }
 
 FailureOr<Digests> passThreaded(const PlaceRequest &request, Target &target, const WorkOptions &work, Diagnostics &diags) {
   const uint64_t bytes = request.range.bytes;
-  enum : unsigned { HashFile, HashParts, Write };
-  std::vector<unsigned> roles = {HashFile};
-  if (!request.parts.empty())
-    roles.push_back(HashParts);
-  if (target.handle.valid())
-    roles.push_back(Write);
+  // Consumers of what is read: those who hash, then who writes.
+  StreamDigests digests(request.parts);
+  const unsigned hashers = digests.threads(), consumers = hashers + (target.handle.valid() ? 1 : 0);
   size_t slots = static_cast<size_t>(std::clamp<uint64_t>(work.memory / kPiece, 2, 8));
-  TileRing ring(slots, kPiece, static_cast<unsigned>(roles.size()));
+  TileRing ring(slots, kPiece, consumers);
 
-  Sha256 whole;
-  RangeDigests parts(request.parts);
+  SequentialWriter writer(target.handle.get(), target.name, target.handle.valid() && target.direct, work.progress);
   Diagnostics writing;
   auto consume = [&](unsigned consumer) {
     uint64_t at = 0;
-    while (std::optional<llvm::ArrayRef<std::byte>> piece = ring.take(consumer)) {
-      if (roles[consumer] == HashFile)
-        whole.update(*piece);
-      else if (roles[consumer] == HashParts)
-        parts.update(*piece);
-      else if (failed(writePiece(target, at, *piece, work, writing)) || failed(failPoint("file-during-bytes", writing)))
+    while (std::optional<llvm::MutableArrayRef<std::byte>> piece = ring.take(consumer)) {
+      if (consumer < hashers)
+        digests.update(consumer, *piece);
+      else if (failed(writer.writeInPlace(at, *piece, writing)) || failed(failPoint("file-during-bytes", writing)))
         return ring.stop();
       at += piece->size();
-      if (roles[consumer] == HashFile && work.progress)
+      if (consumer == 0 && work.progress)
         work.progress->bytesDone += piece->size();
       ring.release(consumer);
     }
+    if (consumer == hashers && !ring.stopped() && failed(writer.flush(writing)))
+      ring.stop();
   };
   std::vector<std::thread> threads;
-  for (unsigned consumer = 0; consumer < roles.size(); ++consumer)
+  for (unsigned consumer = 0; consumer < consumers; ++consumer)
     threads.emplace_back(consume, consumer);
 
   Diagnostics reading;
@@ -154,7 +114,7 @@ FailureOr<Digests> passThreaded(const PlaceRequest &request, Target &target, con
   diags.merge(writing);
   if (ring.stopped())
     return failure();
-  return Digests{whole.hex(), parts.done()};
+  return Digests{digests.whole(), digests.done()};
 }
 
 FailureOr<Digests> pass(PlaceRequest request, Target &target, const WorkOptions &work, Diagnostics &diags) {
@@ -230,7 +190,7 @@ FailureOr<DoneFile> placeOne(OutputFolder &out, const PlaceRequest &request, con
       target.handle = FileHandle();
     } else {
       file.how = "copy";
-      target.setDirect(request.range.bytes >= request.directFrom);
+      target.direct = request.range.bytes >= request.directFrom;
       // A disk that is too small says so now, not after an hour. Where a file system cannot reserve, writing will tell.
       if (request.range.bytes && ::fallocate(target.handle.get(), 0, 0, static_cast<off_t>(request.range.bytes)) != 0 &&
           (errno == ENOSPC || errno == EDQUOT)) {
@@ -257,8 +217,8 @@ FailureOr<DoneFile> placeOne(OutputFolder &out, const PlaceRequest &request, con
 
 FailureOr<std::vector<DoneFile>> placeFiles(OutputFolder &out, const std::vector<PlaceRequest> &requests, const WorkOptions &work,
                                             Diagnostics &diags) {
-  bool withParts = llvm::any_of(requests, [](const PlaceRequest &request) { return !request.parts.empty(); });
-  unsigned atOnce = std::max(1u, work.jobs / (withParts ? 2 : 1)); // each hashes in one or two threads
+  const bool withParts = llvm::any_of(requests, [](const PlaceRequest &request) { return !request.parts.empty(); });
+  const unsigned atOnce = std::max(1u, work.jobs / StreamDigests::threadsFor(withParts));
   WorkOptions each = work;
   each.memory = work.memory / atOnce;
   std::vector<DoneFile> files(requests.size());

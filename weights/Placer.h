@@ -6,22 +6,17 @@
 // need that read on top, and are not used.
 #pragma once
 
+#include "weights/ByteRange.h"
 #include "weights/ByteSource.h"
 #include "weights/OutputFolder.h"
 #include "weights/Work.h"
 
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace flagrelease {
-
-struct ByteRange {
-  uint64_t offset = 0, bytes = 0;
-  auto operator<=>(const ByteRange &) const = default;
-};
 
 struct PlaceRequest {
   std::shared_ptr<const FileSource> source;

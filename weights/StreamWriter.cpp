@@ -3,8 +3,8 @@
 #include "text/Sizes.h"
 #include "weights/FailPoint.h"
 #include "weights/Files.h"
-#include "weights/Placer.h"
-#include "weights/RangeDigests.h"
+#include "weights/SequentialWriter.h"
+#include "weights/StreamDigests.h"
 #include "weights/TileRing.h"
 
 #include "llvm/ADT/StringMap.h"
@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <mutex>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -49,21 +50,28 @@ public:
   FailureOr<DoneFile> write(Diagnostics &diags) {
     if (failed(planTiles(diags)) || failed(openWorkFile(diags)))
       return failure();
-    TileRing tiles(slots, tileBytes, 2);
+    digests.emplace(ranges);
+    writer.emplace(handle.get(), workPath, file.bytes >= file.directFrom, work.progress);
+    TileRing tiles(slots, tileBytes, digests->threads() + 1);
     ring = &tiles;
-    parts.emplace(ranges);
-    std::vector<std::thread> threads;
-    threads.emplace_back([this] { hashFile(); });
-    threads.emplace_back([this] { hashTensors(); });
-    tiles.finish(plan.size());
+    std::vector<std::thread> consumers, workers;
+    for (unsigned thread = 0; thread < digests->threads(); ++thread)
+      consumers.emplace_back([this, thread] { hashTiles(thread); });
+    consumers.emplace_back([this] { writeTiles(); });
     std::vector<Diagnostics> messages(jobs);
+    for (uint64_t index = 0; index < ahead() && index < plan.size(); ++index)
+      hint(index);
     for (unsigned job = 0; job < jobs; ++job)
-      threads.emplace_back([this, &messages, job] {
+      workers.emplace_back([this, &messages, job] {
         if (failed(produceTiles(messages[job])))
           ring->stop();
       });
-    for (std::thread &thread : threads)
-      thread.join();
+    for (std::thread &worker : workers)
+      worker.join();
+    // Every tile that somebody took is there, also when the run was asked to stop: what is there is written and recorded.
+    tiles.finish(std::min<uint64_t>(next, plan.size()));
+    for (std::thread &consumer : consumers)
+      consumer.join();
     return conclude(messages, diags);
   }
 
@@ -72,8 +80,11 @@ private:
   LogicalResult openWorkFile(Diagnostics &diags);
   LogicalResult produceTiles(Diagnostics &diags);
   LogicalResult fill(const Tile &tile, llvm::MutableArrayRef<std::byte> bytes, Diagnostics &diags);
-  void hashFile();
-  void hashTensors();
+  /// Tiles whose input is asked for before they are produced.
+  uint64_t ahead() const { return jobs + 2; }
+  void hint(uint64_t index) const;
+  void hashTiles(unsigned thread);
+  void writeTiles();
   LogicalResult recordTensors(Diagnostics &diags);
   FailureOr<DoneFile> conclude(std::vector<Diagnostics> &messages, Diagnostics &diags);
 
@@ -91,14 +102,18 @@ private:
   std::atomic<uint64_t> next{0};
   llvm::StringMap<std::string> kept; ///< tensors that an earlier run recorded
   std::vector<char> isKept;
-  Sha256 whole;
-  std::optional<RangeDigests> parts; ///< of the tensors
-  size_t recorded = 0;
-  Diagnostics recording;
+  std::optional<StreamDigests> digests;
+  std::optional<SequentialWriter> writer;
+  std::mutex hashedLock;
+  std::vector<std::string> hashed; ///< tensors, under the lock while the threads run
+  size_t position = 0;             ///< tiles that were given to the writer,
+  uint64_t written = 0;            ///< and where in the file they end
+  size_t recorded = 0;             ///< tensors
+  Diagnostics writing;
 };
 
 LogicalResult Stream::planTiles(Diagnostics &diags) {
-  // As many tiles as keep every worker and both hashers busy, each at least one row.
+  // As many tiles as keep every worker and those behind them busy, each at least one row.
   slots = 2 * jobs + 4;
   uint64_t room = std::max<uint64_t>(work.memory / 2 / slots, 4096);
   uint64_t target = std::min(kTile, room);
@@ -171,51 +186,60 @@ LogicalResult Stream::fill(const Tile &tile, llvm::MutableArrayRef<std::byte> by
   return success();
 }
 
+void Stream::hint(uint64_t index) const {
+  const Tile &tile = plan[index];
+  if (tile.tensor >= 0 && !isKept[tile.tensor] && file.tensors[tile.tensor].hint)
+    file.tensors[tile.tensor].hint(static_cast<int64_t>(tile.offset - file.tensors[tile.tensor].fileOffset), tile.bytes);
+}
+
 LogicalResult Stream::produceTiles(Diagnostics &diags) {
   for (;;) {
     if (work.stopping())
-      return stopped(diags);
+      return success();
     uint64_t index = next.fetch_add(1);
     if (index >= plan.size())
       return success();
     const Tile &tile = plan[index];
-    llvm::MutableArrayRef<std::byte> bytes = ring->acquire(index);
+    if (index + ahead() < plan.size())
+      hint(index + ahead());
+    llvm::MutableArrayRef<std::byte> bytes = ring->acquire(index, tile.offset % SequentialWriter::kPage);
     if (bytes.empty())
       return success(); // somebody else failed, and says why
     bytes = bytes.take_front(tile.bytes);
     if (failed(fill(tile, bytes, diags)))
       return failure();
-    if (tile.tensor < 0 || !isKept[tile.tensor]) {
-      if (failed(writeAt(handle.get(), workPath, tile.offset, bytes, diags)))
-        return failure();
-      ::sync_file_range(handle.get(), static_cast<off_t>(tile.offset), tile.bytes, SYNC_FILE_RANGE_WRITE);
-      if (work.progress)
-        work.progress->bytesWritten += tile.bytes;
-    }
-    if (failed(failPoint("stream-tile", diags)))
-      return failure();
     ring->publish(index, tile.bytes);
   }
 }
 
-void Stream::hashFile() {
-  while (std::optional<llvm::ArrayRef<std::byte>> tile = ring->take(0)) {
-    whole.update(*tile);
-    if (work.progress)
-      work.progress->bytesDone += tile->size();
-    ring->release(0);
+void Stream::hashTiles(unsigned thread) {
+  while (std::optional<llvm::MutableArrayRef<std::byte>> tile = ring->take(thread)) {
+    digests->update(thread, *tile);
+    if (thread == 0) {
+      if (work.progress)
+        work.progress->bytesDone += tile->size();
+      std::lock_guard lock(hashedLock);
+      hashed.insert(hashed.end(), digests->done().begin() + hashed.size(), digests->done().end());
+    }
+    ring->release(thread);
   }
 }
 
-void Stream::hashTensors() {
+void Stream::writeTiles() {
+  const unsigned consumer = digests->threads();
   uint64_t sinceRecord = 0;
-  while (std::optional<llvm::ArrayRef<std::byte>> tile = ring->take(1)) {
-    parts->update(*tile);
-    sinceRecord += tile->size();
-    ring->release(1);
+  while (std::optional<llvm::MutableArrayRef<std::byte>> bytes = ring->take(consumer)) {
+    const Tile &tile = plan[position++];
+    if ((tile.tensor < 0 || !isKept[tile.tensor]) && failed(writer->writeInPlace(tile.offset, *bytes, writing)))
+      return ring->stop();
+    written = tile.offset + tile.bytes;
+    sinceRecord += tile.bytes;
+    if (failed(failPoint("stream-tile", writing)))
+      return ring->stop();
+    ring->release(consumer);
     if (sinceRecord >= file.recordEvery) {
       sinceRecord = 0;
-      if (failed(recordTensors(recording)))
+      if (failed(recordTensors(writing)))
         return ring->stop();
     }
   }
@@ -224,9 +248,14 @@ void Stream::hashTensors() {
 /// Journals the tensors that became complete since the last time, after their bytes are on the disk.
 LogicalResult Stream::recordTensors(Diagnostics &diags) {
   std::vector<std::pair<std::string, std::string>> fresh;
-  for (; recorded < parts->done().size(); ++recorded)
-    if (!isKept[recorded])
-      fresh.emplace_back(file.tensors[recorded].name, parts->done()[recorded]);
+  {
+    std::lock_guard lock(hashedLock);
+    for (; recorded < hashed.size() && ranges[recorded].offset + ranges[recorded].bytes <= written; ++recorded)
+      if (!isKept[recorded])
+        fresh.emplace_back(file.tensors[recorded].name, hashed[recorded]);
+  }
+  if (failed(writer->flush(diags)))
+    return failure();
   if (fresh.empty())
     return success();
   if (::fdatasync(handle.get()) != 0)
@@ -235,24 +264,26 @@ LogicalResult Stream::recordTensors(Diagnostics &diags) {
 }
 
 FailureOr<DoneFile> Stream::conclude(std::vector<Diagnostics> &messages, Diagnostics &diags) {
-  bool ok = !ring->stopped() && !recording.hasErrors();
-  if (!ok) {
+  const bool cut = !ring->stopped() && next < plan.size();
+  if (ring->stopped() || cut) {
     for (Diagnostics &message : messages) {
       if (message.hasErrors()) { // threads that fail together mostly say the same
         diags.merge(message);
         break;
       }
     }
-    diags.merge(recording);
-    if (!recording.hasErrors())
+    diags.merge(writing);
+    if (!writing.hasErrors())
       (void)recordTensors(diags); // so that the next run goes on here
-    return failure();
+    return cut ? stopped(diags) : failure();
   }
+  if (failed(writer->flush(diags)))
+    return failure();
   for (Diagnostics &message : messages)
     diags.merge(message);
   bool damaged = false;
   for (size_t i = 0; i < file.tensors.size(); ++i)
-    if (isKept[i] && kept[file.tensors[i].name] != parts->done()[i]) {
+    if (isKept[i] && kept[file.tensors[i].name] != hashed[i]) {
       diags.note(workPath, "does not hold " + file.tensors[i].name + " as it was recorded: written again");
       damaged = true;
     }
@@ -264,8 +295,8 @@ FailureOr<DoneFile> Stream::conclude(std::vector<Diagnostics> &messages, Diagnos
   done.path = file.path;
   done.bytes = file.bytes;
   done.how = "write";
-  done.sha256 = whole.hex();
-  done.parts = parts->done();
+  done.sha256 = digests->whole();
+  done.parts = hashed;
   return done;
 }
 

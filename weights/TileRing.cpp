@@ -7,10 +7,15 @@
 
 namespace flagrelease {
 
+namespace {
+constexpr size_t kPage = 4096;
+} // namespace
+
 TileRing::TileRing(size_t slots, size_t slotBytes, unsigned consumers)
-    : slots(slots), slotBytes((slotBytes + 4095) / 4096 * 4096), filled(slots), sizes(slots), position(consumers) {
+    : slots(slots), slotBytes((slotBytes + kPage - 1) / kPage * kPage), stride(this->slotBytes + kPage), filled(slots),
+      sizes(slots), phases(slots), position(consumers) {
   assert(slots > 0 && consumers > 0);
-  memory = static_cast<std::byte *>(std::aligned_alloc(4096, std::max<size_t>(4096, slots * this->slotBytes)));
+  memory = static_cast<std::byte *>(std::aligned_alloc(kPage, slots * stride));
   if (!memory)
     throw std::bad_alloc();
 }
@@ -19,12 +24,14 @@ TileRing::~TileRing() { std::free(memory); }
 
 uint64_t TileRing::slowest() const { return *std::min_element(position.begin(), position.end()); }
 
-llvm::MutableArrayRef<std::byte> TileRing::acquire(uint64_t index) {
+llvm::MutableArrayRef<std::byte> TileRing::acquire(uint64_t index, size_t phase) {
+  assert(phase < kPage);
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return given || index < slowest() + slots; });
   if (given)
     return {};
-  return {memory + (index % slots) * slotBytes, slotBytes};
+  phases[index % slots] = phase;
+  return {memory + (index % slots) * stride + phase, slotBytes};
 }
 
 void TileRing::publish(uint64_t index, size_t bytes) {
@@ -37,13 +44,14 @@ void TileRing::publish(uint64_t index, size_t bytes) {
   changed.notify_all();
 }
 
-std::optional<llvm::ArrayRef<std::byte>> TileRing::take(unsigned consumer) {
+std::optional<llvm::MutableArrayRef<std::byte>> TileRing::take(unsigned consumer) {
   std::unique_lock lock(mutex);
   uint64_t index = position[consumer];
   changed.wait(lock, [&] { return given || index >= count || filled[index % slots] == index + 1; });
   if (given || index >= count)
     return std::nullopt;
-  return llvm::ArrayRef<std::byte>(memory + (index % slots) * slotBytes, sizes[index % slots]);
+  const size_t slot = index % slots;
+  return llvm::MutableArrayRef<std::byte>(memory + slot * stride + phases[slot], sizes[slot]);
 }
 
 void TileRing::release(unsigned consumer) {

@@ -23,12 +23,13 @@ public:
   TileRing(const TileRing &) = delete;
   TileRing &operator=(const TileRing &) = delete;
 
-  /// The buffer of tile `index`, page aligned; empty after stop().
-  llvm::MutableArrayRef<std::byte> acquire(uint64_t index);
+  /// The buffer of tile `index`; empty after stop(). It starts `phase` bytes after the start of a page, less than one page, and
+  /// what is in front of it there is nobody's.
+  llvm::MutableArrayRef<std::byte> acquire(uint64_t index, size_t phase = 0);
   /// The first `bytes` of tile `index` are filled.
   void publish(uint64_t index, size_t bytes);
   /// The next tile of a consumer; nullopt after the last one or after stop(). To be released before the next take().
-  std::optional<llvm::ArrayRef<std::byte>> take(unsigned consumer);
+  std::optional<llvm::MutableArrayRef<std::byte>> take(unsigned consumer);
   void release(unsigned consumer);
 
   /// There are `count` tiles in all.
@@ -40,12 +41,13 @@ public:
 private:
   uint64_t slowest() const;
 
-  size_t slots, slotBytes;
+  size_t slots, slotBytes, stride;
   std::byte *memory;
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::vector<uint64_t> filled;   ///< per slot: index + 1 of the tile in it
   std::vector<size_t> sizes;      ///< per slot
+  std::vector<size_t> phases;     ///< per slot
   std::vector<uint64_t> position; ///< per consumer: tiles released
   uint64_t count = std::numeric_limits<uint64_t>::max();
   bool given = false;

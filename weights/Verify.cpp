@@ -6,7 +6,6 @@
 #include "weights/Manifest.h"
 #include "weights/OutputPlace.h"
 #include "weights/Placer.h"
-#include "weights/RangeDigests.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -21,10 +21,18 @@ ExportedTensor entryOf(const Stored &tensor) {
 }
 
 ExportedFile derivedFile(std::vector<const Stored *> tensors) {
-  // They lie in one array, in their order.
-  llvm::sort(tensors, [](const Stored *a, const Stored *b) {
-    return byteWidth(a->type) != byteWidth(b->type) ? byteWidth(a->type) > byteWidth(b->type) : a < b;
+  // In the order of the source, so that what is made of one tensor is made together. Only where that would leave one at an
+  // offset that its elements do not divide, wider types come first. They lie in one array, in their order.
+  uint64_t end = 0;
+  const bool aligned = llvm::all_of(tensors, [&](const Stored *tensor) {
+    const uint64_t offset = end;
+    end += tensor->bytes;
+    return offset % byteWidth(tensor->type) == 0;
   });
+  if (!aligned)
+    llvm::sort(tensors, [](const Stored *a, const Stored *b) {
+      return byteWidth(a->type) != byteWidth(b->type) ? byteWidth(a->type) > byteWidth(b->type) : a < b;
+    });
   std::vector<SafetensorsEntry> entries;
   for (const Stored *tensor : tensors)
     entries.push_back({tensor->name, tensor->type, tensor->shape, 0, tensor->bytes});

@@ -24,8 +24,8 @@ struct Layout {
 
 /// `tensors` are in the order of the source. A file of the checkpoint whose tensors are all unchanged is placed as it is, if it
 /// is safetensors that say {"format": "pt"} (transformers 4 refuses others) and not larger than the shard size when that was
-/// asked for. The others are filled in order up to the shard size. Inside a file wider types come first, so that every tensor is
-/// aligned; tensors of one width keep their order.
+/// asked for. The others are filled in order up to the shard size. Inside a file they keep that order, so that a matrix and its
+/// scales are made in one pass over the source; where that would leave a tensor unaligned, wider types come first.
 FailureOr<Layout> layOutShards(const ExportRequest &request, llvm::ArrayRef<Stored> tensors, Diagnostics &diags);
 
 /// The text of model.safetensors.index.json.

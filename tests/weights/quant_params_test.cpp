@@ -12,8 +12,13 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <map>
+#include <thread>
 
 using namespace flagrelease;
 using namespace flagrelease::test;
@@ -740,4 +745,74 @@ TEST_CASE("a scale of 0 stores zeros and gives zeros") {
   const HostTensor zeros = readEveryWay(zero);
   for (int64_t i = 0; i < zeros.elements(); ++i)
     CHECK(zeros.at(i) == 0);
+}
+
+TEST_CASE("integers, scales and zeros of one matrix are found in one pass over the source, in any order and at once") {
+  const std::string x =
+      "%w = fr.get @s::@w : tensor<37x200xbf16>\n"
+      "%x = fr.cast %w : (tensor<37x200xbf16>) -> tensor<37x200xf32>\n"
+      "%s = fr.quant_scale %x min_max range 0.0 to 15.0 blocks [1, 32] : (tensor<37x200xf32>) -> tensor<37x7xf32>\n";
+  const std::string z = "%z = fr.quant_zero %x, %s range 0.0 to 15.0 blocks [1, 32] : (tensor<37x200xf32>, tensor<37x7xf32>) -> "
+                        "tensor<37x7xui8>\n";
+  const std::string q = "%q = fr.quantize %x, %s, %z range 0.0 to 15.0 blocks [1, 32] : (tensor<37x200xf32>, tensor<37x7xf32>, "
+                        "tensor<37x7xui8>) -> tensor<37x200xui8>\n";
+  Param p("fr.param @p : tensor<37x200xui8> {\n" + x + z + q + "fr.yield %q : tensor<37x200xui8>\n}\n" +
+          "fr.param @scale : tensor<37x7xf32> {\n" + x + "fr.yield %s : tensor<37x7xf32>\n}\n" +
+          "fr.param @zero : tensor<37x7xui8> {\n" + x + z + "fr.yield %z : tensor<37x7xui8>\n}\n");
+  auto read = [&](ParamEvaluator &evaluator, const std::string &name) {
+    p.param = p.module->lookupSymbol<fr::ParamOp>(name);
+    HostTensor out(*dtypeOf(elementOf(p.param.getType())), p.shape());
+    REQUIRE(succeeded(evaluator.readBytes(p.param, 0, out.bytes, nullptr, p.diags)));
+    return out.bytes;
+  };
+  std::map<std::string, std::vector<std::byte>> alone;
+  for (const char *name : {"p", "scale", "zero"}) {
+    ParamEvaluator evaluator(*p.checkpoint, p.sources);
+    auto bytes = read(evaluator, name);
+    alone[name] = {bytes.begin(), bytes.end()};
+  }
+  std::vector<std::string> order = {"p", "scale", "zero"};
+  do {
+    ParamEvaluator evaluator(*p.checkpoint, p.sources);
+    for (const std::string &name : order) {
+      auto bytes = read(evaluator, name);
+      CHECK((std::vector<std::byte>(bytes.begin(), bytes.end()) == alone[name]));
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
+
+  // At once, in pieces.
+  for (int run = 0; run < 20; ++run) {
+    ParamEvaluator evaluator(*p.checkpoint, p.sources);
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (const std::string &name : order)
+      threads.emplace_back([&, name, param = p.module->lookupSymbol<fr::ParamOp>(name)] {
+        Diagnostics diags;
+        const std::vector<std::byte> &expected = alone[name];
+        for (size_t at = 0, step = expected.size() / 37; at < expected.size(); at += step) {
+          std::vector<std::byte> part(step);
+          wrong += failed(evaluator.readBytes(param, static_cast<int64_t>(at), part, nullptr, diags)) ||
+                   !std::equal(part.begin(), part.end(), expected.begin() + at);
+        }
+      });
+    for (std::thread &thread : threads)
+      thread.join();
+    CHECK(wrong == 0);
+  }
+
+  // The source is not looked at again.
+  ParamEvaluator evaluator(*p.checkpoint, p.sources);
+  (void)read(evaluator, "p");
+  const std::string path = p.folder / "model.safetensors";
+  std::string content = readFile(path);
+  const auto &tensor = *p.checkpoint->find("w");
+  std::fill_n(content.begin() + tensor.offset, tensor.bytes, '\x3f');
+  std::ofstream(path, std::ios::binary | std::ios::in | std::ios::out) << content;
+  for (const char *name : {"scale", "zero"}) {
+    auto bytes = read(evaluator, name);
+    CHECK((std::vector<std::byte>(bytes.begin(), bytes.end()) == alone[name]));
+  }
+  ParamEvaluator other(*p.checkpoint, p.sources);
+  auto bytes = read(other, "scale");
+  CHECK_FALSE((std::vector<std::byte>(bytes.begin(), bytes.end()) == alone["scale"])); // the file is another one indeed
 }

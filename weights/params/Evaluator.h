@@ -8,8 +8,21 @@
 #include "weights/params/ParamEvaluator.h"
 
 #include <algorithm>
+#include <memory>
+#include <new>
 
 namespace flagrelease::params {
+
+class RangesOfBlocks;
+
+/// Leaves new elements as they are: what is written next need not be zeroed first.
+template <typename T> struct Unset : std::allocator<T> {
+  template <typename U> struct rebind {
+    using other = Unset<U>;
+  };
+  template <typename U> void construct(U *at) { ::new (static_cast<void *>(at)) U; }
+};
+template <typename T> using Scratch = std::vector<T, Unset<T>>;
 
 std::vector<int64_t> staticShape(mlir::Type type);
 
@@ -99,15 +112,27 @@ struct BlockCover {
 };
 BlockCover coverOf(const std::vector<int64_t> &shape, llvm::ArrayRef<int64_t> blockSizes, const Box &box);
 
+/// Ranges of blocks that are shared with other params; `ranges` may be null.
+struct SharedRanges {
+  mlir::Value x;
+  llvm::ArrayRef<int64_t> blocks;
+  RangesOfBlocks *ranges;
+
+  bool areOf(mlir::Value other, llvm::ArrayRef<int64_t> otherBlocks) const {
+    return ranges && x == other && blocks == otherBlocks;
+  }
+};
+
 template <typename T> struct Evaluator {
   const ParamEvaluator &owner;
   llvm::StringRef where; ///< the param
   RangeLoss *loss;
   Diagnostics &diags;
+  SharedRanges shared = {};
 
   LogicalResult eval(mlir::Value value, const Box &box, T *out);
 
-  template <typename U> Evaluator<U> as() const { return {owner, where, loss, diags}; }
+  template <typename U> Evaluator<U> as() const { return {owner, where, loss, diags, shared}; }
   static void decode(DType type, const std::byte *bytes, T *out, int64_t count, CpuLevel level);
   /// Rounds to the declared type, so that what follows sees the numbers that a file of that type would hold.
   void round(DType type, T *values, int64_t count);

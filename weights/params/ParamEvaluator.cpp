@@ -1,6 +1,7 @@
 #include "weights/params/ParamEvaluator.h"
 
 #include "weights/params/Evaluator.h"
+#include "weights/params/KeptRanges.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/ErrorHandling.h"
@@ -19,6 +20,9 @@ std::vector<int64_t> params::staticShape(Type type) {
 }
 
 namespace {
+/// Bytes that are read and decoded at a time: enough for one call of the kernel, little enough for the cache and the stack.
+constexpr int64_t kReadTogether = int64_t(1) << 17;
+
 /// All numbers of an 8-bit float type.
 struct FloatTable {
   std::once_flag once;
@@ -42,13 +46,17 @@ template <typename T> LogicalResult Evaluator<T>::get(fr::GetOp op, const Box &b
   if (!hasNumbers(tensor->type))
     return diags.error(name, "holds " + dtypeName(tensor->type) + ", whose numbers this version does not compute with",
                        "use a checkpoint that stores it as F32, F16, BF16 or F8_E4M3");
-  unsigned width = byteWidth(tensor->type);
-  std::vector<std::byte> buffer;
+  const unsigned width = byteWidth(tensor->type);
+  alignas(64) std::byte buffer[kReadTogether];
+  const int64_t most = kReadTogether / width;
   return forRuns(tensor->shape, box, [&](int64_t flat, int64_t offset, int64_t run) -> LogicalResult {
-    buffer.resize(run * width);
-    if (failed(owner.sources[tensor->file]->read(tensor->offset + offset * width, buffer, diags)))
-      return failure();
-    decode(tensor->type, buffer.data(), out + flat, run, owner.level);
+    for (int64_t done = 0; done < run; done += most) {
+      const int64_t count = std::min(most, run - done);
+      if (failed(owner.sources[tensor->file]->read(tensor->offset + (offset + done) * width,
+                                                   {buffer, static_cast<size_t>(count) * width}, diags)))
+        return failure();
+      decode(tensor->type, buffer, out + flat + done, count, owner.level);
+    }
     return success();
   });
 }
@@ -270,6 +278,9 @@ template struct Evaluator<double>;
 template struct Evaluator<int64_t>;
 } // namespace flagrelease::params
 
+ParamEvaluator::ParamEvaluator(const Checkpoint &checkpoint, std::vector<std::shared_ptr<FileSource>> sources, CpuLevel level)
+    : checkpoint(checkpoint), sources(std::move(sources)), level(level), ranges(std::make_shared<KeptRanges>()) {}
+
 static Value yielded(fr::ParamOp param) { return param.getBody().front().getTerminator()->getOperand(0); }
 
 template <typename T>
@@ -370,7 +381,21 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
       return success();
     });
   };
-  const Evaluator<float> evaluator{*this, param.getSymName(), loss, diags};
+  // What is shared with the other tensors of the same matrix: who stores its integers is the one to find the ranges.
+  fr::QuantScaleOp scaleOp;
+  bool findsRanges = false;
+  param.walk([&](Operation *op) {
+    scaleOp = isa<fr::QuantScaleOp>(op) ? cast<fr::QuantScaleOp>(op) : scaleOp;
+    findsRanges |= isa<fr::QuantizeOp>(op);
+  });
+  std::shared_ptr<RangesOfBlocks> shared;
+  if (scaleOp)
+    shared = ranges->of(scaleOp.getX(), scaleOp.getBlocks());
+  if (shared && !findsRanges)
+    shared->settle();
+  const RangesOfBlocks::Use use(findsRanges ? shared.get() : nullptr);
+  const SharedRanges sharedRanges = shared ? SharedRanges{scaleOp.getX(), scaleOp.getBlocks(), shared.get()} : SharedRanges{};
+  const Evaluator<float> evaluator{*this, param.getSymName(), loss, diags, sharedRanges};
   if (givesBytes(value)) {
     const Cuts cuts = cutsOf(value);
     return boxes([&](const Box &box) {
@@ -398,6 +423,25 @@ LogicalResult ParamEvaluator::readBytes(fr::ParamOp param, int64_t firstByte, ll
     return computed(int64_t());
   // A double on the way must not be rounded to float first: that would round twice.
   return *type == DType::F64 || readsDoubles(param) ? computed(double()) : computed(float());
+}
+
+void ParamEvaluator::willNeed(fr::ParamOp param, int64_t firstByte, uint64_t bytes) const {
+  auto type = cast<RankedTensorType>(param.getType());
+  std::optional<DType> element = dtypeOf(type.getElementType());
+  if (!element || !type.hasStaticShape())
+    return;
+  const double all = static_cast<double>(type.getNumElements()) * byteWidth(*element);
+  param.walk([&](fr::GetOp get) {
+    const CheckpointTensor *tensor = checkpoint.find(get.getWeight().getLeafReference().getValue());
+    // Much of the source for few bytes: scales, which are there when the integers are.
+    if (!tensor || all == 0 || static_cast<double>(tensor->bytes) > 16 * all)
+      return;
+    const double first = static_cast<double>(firstByte) / all, last = static_cast<double>(firstByte + bytes) / all;
+    const auto from = static_cast<uint64_t>(first * static_cast<double>(tensor->bytes));
+    const auto to = std::min(tensor->bytes, static_cast<uint64_t>(last * static_cast<double>(tensor->bytes)));
+    if (from < to)
+      sources[tensor->file]->willNeed(tensor->offset + from, to - from);
+  });
 }
 
 uint64_t ParamEvaluator::grainOf(fr::ParamOp param) {

@@ -17,6 +17,7 @@ namespace flagrelease {
 namespace params {
 template <typename T> struct Evaluator;
 struct ByteEvaluator;
+class KeptRanges;
 } // namespace params
 
 /// A rectangular part of a tensor.
@@ -34,8 +35,7 @@ struct Box {
 class ParamEvaluator : public ParamReader {
 public:
   /// Both outlive the evaluator. `sources` as openSources() gives them.
-  ParamEvaluator(const Checkpoint &checkpoint, std::vector<std::shared_ptr<FileSource>> sources, CpuLevel level = bestCpuLevel())
-      : checkpoint(checkpoint), sources(std::move(sources)), level(level) {}
+  ParamEvaluator(const Checkpoint &checkpoint, std::vector<std::shared_ptr<FileSource>> sources, CpuLevel level = bestCpuLevel());
 
   LogicalResult readRows(fr::ParamOp param, int64_t first, int64_t count, float *out, Diagnostics &diags) override;
   LogicalResult readRows(fr::ParamOp param, int64_t first, int64_t count, double *out, Diagnostics &diags) override;
@@ -45,6 +45,10 @@ public:
   /// Losses of range on the way (f32 to f16) are added to `loss`, which may be null.
   LogicalResult readBytes(fr::ParamOp param, int64_t firstByte, llvm::MutableArrayRef<std::byte> out, RangeLoss *loss,
                           Diagnostics &diags) const;
+
+  /// Asks for the bytes of the source that readBytes of this range will read, about: as if the param kept the order of its
+  /// elements. Only a hint.
+  void willNeed(fr::ParamOp param, int64_t firstByte, uint64_t bytes) const;
 
   /// Where readBytes is best cut: bytes of the rows that share scales. 0: anywhere between rows.
   static uint64_t grainOf(fr::ParamOp param);
@@ -67,6 +71,7 @@ private:
     std::map<mlir::Operation *, Entry> byOp;
   };
   std::shared_ptr<KeptScales> kept = std::make_shared<KeptScales>();
+  std::shared_ptr<params::KeptRanges> ranges;
 };
 
 } // namespace flagrelease

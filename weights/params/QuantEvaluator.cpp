@@ -3,6 +3,7 @@
 #include "ir/reference/Numbers.h"
 #include "weights/codecs/Codec.h"
 #include "weights/params/Evaluator.h"
+#include "weights/params/KeptRanges.h"
 #include "weights/params/Kernels.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -133,17 +134,34 @@ template <typename T> LogicalResult Evaluator<T>::unpack(fr::UnpackOp op, const 
   Box words = box;
   words.begin[axis] = begin / group * groupWords;
   words.size[axis] = std::min(stored[axis], ((begin + size - 1) / group + 1) * groupWords) - words.begin[axis];
-  std::vector<int64_t> values(words.elements());
+  Scratch<int64_t> values(words.elements());
   if (failed(as<int64_t>().eval(op.getX(), words, values.data())))
     return failure();
   auto [outer, inner] = outerInner(box.size, axis);
   const int64_t wordCount = words.size[axis], skip = begin - begin / group * group;
   if (word % bits == 0) { // no integer lies across words
     const uint64_t mask = (1u << bits) - 1;
+    uint32_t shifts[32];
+    for (int64_t i = 0; i < group; ++i)
+      shifts[i] = static_cast<uint32_t>(packedBit(i, bits, op.getOrder(), word));
+    if (bits == 4 && word == 32 && inner == 1 && skip == 0) { // eight of whole words
+      for (int64_t o = 0; o < outer; ++o)
+        for (int64_t i = 0; i < size; i += 8) {
+          const auto value = static_cast<uint32_t>(values[o * wordCount + i / 8]);
+          T *to = out + o * size + i;
+          if (size - i >= 8)
+            for (int k = 0; k < 8; ++k)
+              to[k] = static_cast<T>(static_cast<int32_t>(value >> shifts[k] & 15));
+          else
+            for (int k = 0; k < size - i; ++k)
+              to[k] = static_cast<T>(static_cast<int32_t>(value >> shifts[k] & 15));
+        }
+      return success();
+    }
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t i = 0; i < size; ++i) {
         const int64_t *from = values.data() + (o * wordCount + (skip + i) / group) * inner;
-        const auto shift = static_cast<unsigned>(packedBit((skip + i) % group, bits, op.getOrder(), word));
+        const uint32_t shift = shifts[(skip + i) % group];
         T *to = out + (o * size + i) * inner;
         for (int64_t j = 0; j < inner; ++j)
           to[j] = static_cast<T>(static_cast<int32_t>(static_cast<uint64_t>(from[j]) >> shift & mask));
@@ -235,8 +253,11 @@ template <typename T> LogicalResult Evaluator<T>::scalesIn(fr::QuantScaleOp op, 
     elements.size[d] = std::min(shape[d], (box.begin[d] + box.size[d]) * blocks[d]) - elements.begin[d];
   }
   std::vector<NumberRange> ranges(box.elements());
+  if (shared.areOf(op.getX(), blocks) && shared.ranges->get(box, ranges))
+    return scalesFrom(op, ranges, out, where, diags);
+  std::fill(ranges.begin(), ranges.end(), NumberRange());
   const QuantKernels &kernels = quantKernels(owner.level);
-  std::vector<float> x;
+  Scratch<float> x;
   if (failed(forParts(elements, kPart, {}, [&](const Box &part) -> LogicalResult {
         x.resize(part.elements());
         if (failed(as<float>().eval(op.getX(), part, x.data())))
@@ -246,7 +267,11 @@ template <typename T> LogicalResult Evaluator<T>::scalesIn(fr::QuantScaleOp op, 
         return success();
       })))
     return failure();
-  return scalesFrom(op, ranges, out, where, diags);
+  if (failed(scalesFrom(op, ranges, out, where, diags)))
+    return failure();
+  if (shared.areOf(op.getX(), blocks))
+    shared.ranges->put(box, ranges);
+  return success();
 }
 
 template <typename T> LogicalResult Evaluator<T>::quantScale(fr::QuantScaleOp op, const Box &box, T *out) {
@@ -296,7 +321,7 @@ struct ByteEvaluator {
   /// x and what its blocks have in common, for a box of a quantize or quant_zero.
   struct Blocks {
     BlockCover cover;
-    std::vector<float> x; ///< of cover.elements
+    Scratch<float> x; ///< of cover.elements
     std::vector<float> scale, zero;
   };
 
@@ -312,15 +337,21 @@ struct ByteEvaluator {
         return notFinite(with.where, with.diags);
       return Evaluator<float>(with).eval(scale, at.cover.blocks, out.data());
     }
-    if (failed(scalesFrom(op, rangesOf(blockSizes, at), out.data(), with.where, with.diags)))
+    const std::vector<NumberRange> ranges = rangesOf(x, blockSizes, at);
+    if (failed(scalesFrom(op, ranges, out.data(), with.where, with.diags)))
       return failure();
+    if (with.shared.areOf(x, blockSizes))
+      with.shared.ranges->put(at.cover.blocks, ranges);
     for (DType type : llvm::reverse(casts))
       Evaluator<float>(with).round(type, out.data(), static_cast<int64_t>(out.size()));
     return success();
   }
 
-  std::vector<NumberRange> rangesOf(llvm::ArrayRef<int64_t> blockSizes, const Blocks &at) {
+  std::vector<NumberRange> rangesOf(Value x, llvm::ArrayRef<int64_t> blockSizes, const Blocks &at) {
     std::vector<NumberRange> ranges(at.cover.blocks.elements());
+    if (with.shared.areOf(x, blockSizes) && with.shared.ranges->get(at.cover.blocks, ranges))
+      return ranges;
+    std::fill(ranges.begin(), ranges.end(), NumberRange());
     forSegments(at.cover.elements, blockSizes, at.cover.blocks,
                 [&](int64_t from, int64_t block, int64_t run) { ranges[block].merge(kernels.range(at.x.data() + from, run)); });
     return ranges;
@@ -341,7 +372,7 @@ struct ByteEvaluator {
       auto own = op.getZero().getDefiningOp<fr::QuantZeroOp>();
       if (whole && own && own.getX() == op.getX() && own.getScale() == op.getScale() && own.getBlocks() == op.getBlocks()) {
         const float lo = realOf(own.getLo()), hi = realOf(own.getHi());
-        for (auto [i, range] : llvm::enumerate(rangesOf(op.getBlocks(), at)))
+        for (auto [i, range] : llvm::enumerate(rangesOf(op.getX(), op.getBlocks(), at)))
           at.zero[i] = static_cast<float>(zeroOf(range, at.scale[i], lo, hi));
       } else if (failed(Evaluator<float>(with).eval(op.getZero(), at.cover.blocks, at.zero.data()))) {
         return failure();
@@ -372,11 +403,7 @@ struct ByteEvaluator {
         kernels.quantize(x + from, scale, zero, lo, hi, bytes + from, run);
         return;
       }
-      auto *convert = *type == DType::F8E4M3 ? f32ToF8E4m3 : f32ToF8E5m2;
-      for (int64_t i = from; i < from + run; ++i) {
-        float y = scale == 0 ? 0.0f : x[i] / scale;
-        bytes[i] = convert(y < lo ? lo : y > hi ? hi : y);
-      }
+      (*type == DType::F8E4M3 ? kernels.quantizeE4m3 : kernels.quantizeE5m2)(x + from, scale, lo, hi, bytes + from, run);
     });
     return success();
   }
@@ -391,12 +418,16 @@ struct ByteEvaluator {
       at.cover.elements.size[d] =
           std::min(shape[d], (box.begin[d] + box.size[d]) * op.getBlocks()[d]) - at.cover.elements.begin[d];
     }
-    at.x.resize(at.cover.elements.elements());
-    if (failed(Evaluator<float>(with).eval(op.getX(), at.cover.elements, at.x.data())) ||
-        failed(scalesOf(op.getScale(), op.getX(), op.getBlocks(), at, true, at.scale)))
+    std::vector<NumberRange> known;
+    if (!with.shared.areOf(op.getX(), op.getBlocks()) || !with.shared.ranges->get(box, known)) {
+      at.x.resize(at.cover.elements.elements());
+      if (failed(Evaluator<float>(with).eval(op.getX(), at.cover.elements, at.x.data())))
+        return failure();
+    }
+    if (failed(scalesOf(op.getScale(), op.getX(), op.getBlocks(), at, true, at.scale)))
       return failure();
     const float lo = realOf(op.getLo()), hi = realOf(op.getHi());
-    for (auto [i, range] : llvm::enumerate(rangesOf(op.getBlocks(), at)))
+    for (auto [i, range] : llvm::enumerate(rangesOf(op.getX(), op.getBlocks(), at)))
       out[i] = static_cast<std::byte>(zeroOf(range, at.scale[i], lo, hi));
     return success();
   }
@@ -412,14 +443,21 @@ struct ByteEvaluator {
     Box codesBox = box;
     codesBox.begin[axis] = firstGroup * group;
     codesBox.size[axis] = std::min(shape[axis], endGroup * group) - codesBox.begin[axis];
-    std::vector<uint8_t> codes(codesBox.elements());
-    if (failed(evalBytes(with, op.getX(), codesBox, reinterpret_cast<std::byte *>(codes.data()))))
-      return failure();
     const int64_t count = codesBox.size[axis], words = box.size[axis], skip = box.begin[axis] - firstGroup * groupWords;
     auto [outer, inner] = outerInner(box.size, axis);
+    // Whole bytes in their order are packed already.
+    if (bits == 8 && op.getOrder() == fr::PackOrder::LowFirst && inner == 1 && skip == 0 && count == words * (word / 8))
+      return evalBytes(with, op.getX(), codesBox, out);
+    Scratch<uint8_t> codes(codesBox.elements());
+    if (failed(evalBytes(with, op.getX(), codesBox, reinterpret_cast<std::byte *>(codes.data()))))
+      return failure();
     // The common case: pairs of nibbles in the order of the bytes.
     if (bits == 4 && op.getOrder() == fr::PackOrder::LowFirst && inner == 1 && skip == 0 && count == words * (word / 4)) {
       kernels.nibbles(codes.data(), out, outer * count / 2);
+      return success();
+    }
+    if (op.getOrder() == fr::PackOrder::Awq && word == 32 && inner == 1 && skip == 0 && count == words * 8) {
+      kernels.awqWords(codes.data(), out, outer * words);
       return success();
     }
     const unsigned width = word / 8;
@@ -505,7 +543,7 @@ struct ByteEvaluator {
     Box numbers = box;
     numbers.begin[last] = first * info.elements;
     numbers.size[last] = (end - first) * info.elements;
-    std::vector<float> x(numbers.elements());
+    Scratch<float> x(numbers.elements());
     if (failed(Evaluator<float>(with).eval(op.getX(), numbers, x.data())))
       return failure();
     const uint32_t largest = kernels.range(x.data(), static_cast<int64_t>(x.size())).absBits;
