@@ -62,6 +62,9 @@ void flagrelease::declareTarget(CLI::App &app, Options &options) {
   app.add_option("--batch", options.batch, "rows to plan with, or of fixed shapes")->type_name("N")->check(between(1, 1 << 20));
   app.add_flag("--strict-plan", options.strictPlan,
                "operators that are listed by name only, or not at all, count as unsupported");
+  app.add_flag("--allow-requantize", options.allowRequantize, "quantise a source that is quantised already");
+  app.add_flag("--allow-type-fallback", options.allowTypeFallback,
+               "a tensor whose rows are no whole groups of the scheme is stored otherwise, and listed");
   app.add_option("--dump-dir", options.dumpDir, "writes the module after each pass")->type_name("DIR");
 }
 
@@ -75,9 +78,6 @@ void flagrelease::declareOutput(CLI::App &app, Options &options) {
   app.add_flag("--link", options.link, "hard links to unchanged weight files instead of copies");
   app.add_option("--wait", options.wait, "for a living run that holds the folder, such as 10m")->type_name("TIME");
   app.add_flag("--allow-range-loss", options.allowRangeLoss, "numbers may leave the range of a narrower type");
-  app.add_flag("--allow-requantize", options.allowRequantize, "quantise a source that is quantised already");
-  app.add_flag("--allow-type-fallback", options.allowTypeFallback,
-               "a tensor whose rows are no whole groups of the scheme is stored otherwise, and listed");
 }
 
 void flagrelease::declareProof(CLI::App &app, Options &options) {

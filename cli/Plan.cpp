@@ -48,7 +48,15 @@ std::string planJson(const Model &model, const MigrationPlan &plan) {
     entry.set("count", choice.count);
     lowering.emplace_back(entry);
   }
+  json::Array fallbacks;
+  for (const auto &[tensor, reason] : plan.fallbacks) {
+    json::Object entry;
+    entry.set("tensor", tensor);
+    entry.set("reason", reason);
+    fallbacks.emplace_back(entry);
+  }
   root.set("reasons", reasons);
+  root.set("fallbacks", fallbacks);
   root.set("operators", operators);
   root.set("lowering", lowering);
   root.set("limits", limits);

@@ -59,8 +59,9 @@ struct MigrationPlan {
   bool rounds = false;                       ///< the scheme stores some weight in a narrower type than the source
 
   PlanVerdict verdict = PlanVerdict::Feasible;
-  std::vector<std::string> reasons; ///< why it is not FEASIBLE
-  std::vector<std::string> limits;  ///< of the toolchain, in words
+  std::vector<std::string> reasons;             ///< why it is not FEASIBLE
+  std::vector<std::string> limits;              ///< of the toolchain, in words
+  std::map<std::string, std::string> fallbacks; ///< tensor → why it is stored otherwise than the scheme says, and how
   std::vector<PlannedOperator> operators;
   OnnxReport lowering;
   uint64_t weightBytes = 0, cacheBytes = 0, activationBytes = 0, diskBytes = 0;

@@ -193,7 +193,9 @@ json::Object mapJson(const std::map<std::string, std::string> &map) {
 }
 
 json::Object lineageJson(const ReportLineage &lineage) {
-  json::Array files, left;
+  json::Array files, left, fallbacks;
+  for (const auto &[tensor, reason] : lineage.fallbacks)
+    fallbacks.push_back(json::Object{{"tensor", tensor}, {"reason", reason}});
   for (const auto &[name, reason] : lineage.build.leftOut)
     left.push_back(json::Object{{"name", name}, {"reason", reason}});
   for (const auto &[name, file] : lineage.build.sourceFiles)
@@ -204,6 +206,7 @@ json::Object lineageJson(const ReportLineage &lineage) {
           {"chip", lineage.chip},
           {"format", lineage.format},
           {"scheme", lineage.scheme},
+          {"fallbacks", std::move(fallbacks)},
           {"manifest_sha256", orNull(lineage.manifestDigest)},
           {"tool", lineage.build.tool},
           {"source", json::Object{{"name", lineage.build.sourceName},

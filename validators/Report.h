@@ -40,6 +40,7 @@ struct ReportLineage {
   std::string model, family, task, chip, format, scheme;
   std::string evidence; ///< of the recipe: "golden", "reference-only"
   std::vector<std::string> unprovenOptions;
+  std::map<std::string, std::string> fallbacks; ///< tensor → why the scheme does not fit it, and how it is stored
 };
 
 struct Report {
