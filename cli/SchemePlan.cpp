@@ -153,6 +153,13 @@ LogicalResult flagrelease::planScheme(const Options &options, const Model &model
   if (plan.exporter->ggufSection && !model.imported.family->gguf)
     return diags.error("--format " + plan.format, "recipe " + model.imported.recipe + " has no gguf section",
                        "choose another format", Cause::Answer);
+  if (plan.exporter->ggufSection && !model.imported.ggufLeft.empty()) {
+    for (const std::string &tensor : model.imported.ggufLeft)
+      (void)diags.error(tensor,
+                        "has no place in a GGUF file: the gguf section of recipe " + model.imported.recipe + " does not name it",
+                        "name it under `tensors`, or under `ignore` with the reason why files do without it", Cause::Answer);
+    return failure();
+  }
   const bool inBlocks =
       llvm::any_of(model.checkpoint->tensors, [](const CheckpointTensor &tensor) { return tensor.block.has_value(); });
   if (scheme.weights && (inBlocks || !model.imported.quantised.empty()) && !options.allowRequantize)

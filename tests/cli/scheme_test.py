@@ -159,6 +159,19 @@ class Schemes(Case):
         mixture = self.expect(run("plan", source, "--chip", "x86-64", "--format", "gguf", *allowed, "q4_k_m", "--json"), 0).json()
         self.assertIn("stored as q5_0", " ".join(entry["reason"] for entry in mixture["fallbacks"]))
 
+    def test_tensors_that_a_gguf_file_has_no_place_for(self):
+        """Each is named, unless the recipe says with a reason that files do without it."""
+        source = support.fixture("qwen3-qwen3-0.6b", self.path("qwen3"))
+        recipe = read(os.path.join(support.SOURCE, "recipes/models/qwen3.yaml")).decode()
+        line = next(line for line in recipe.splitlines() if "attn_k_norm" in line)
+        words = ("plan", source, "--chip", "x86-64", "--format", "gguf", "--recipes", self.path("more"))
+        support.write(self.path("more/models/qwen3.yaml"), recipe.replace(line + "\n", "").encode())
+        self.expect(run(*words), 1, *("model.layers.%d.self_attn.k_norm.weight: has no place in a GGUF file" % i for i in range(2)))
+        support.write(self.path("more/models/qwen3.yaml"), recipe.replace(
+            line, "  ignore: {\"model.layers.{i}.self_attn.k_norm.weight\": \"a test\"}").encode())
+        self.expect(run(*words), 0, "format gguf")
+        self.expect(run(*words[:-2]), 0, "format gguf")
+
     def test_a_device_of_another_format(self):
         for form, device, others in (("hf", "ort:cpu", "transformers:cpu, vllm:cpu"), ("gguf", "transformers:cpu", "llama.cpp:cpu"), ("onnx", "vllm:cpu", "ort:cpu")):
             self.expect(run("migrate", EXAMPLE, "--chip", "x86-64", "--format", form, "--device", device, "--out", self.out), 2,
