@@ -40,6 +40,8 @@ FailureOr<std::string> writeTapModel(const Model &model, const MigrationPlan &pl
 std::string pipelineJson(const Model &model, const MigrationPlan &plan, const Artefact &artefact);
 
 /// What a device loads of an artefact with this manifest: a file of `folder`, or its model/ folder.
+/// The format that the manifest states; empty where it states none.
+std::string formatOf(const Manifest &manifest);
 std::string modelPathOf(const std::string &folder, const Manifest &manifest);
 /// What model/pipeline.json of an artefact says about states that do not begin with 0; nothing where there is none.
 std::map<std::string, double> stateInitOf(const std::string &folder);

@@ -10,6 +10,9 @@ std::string flagrelease::layoutOf(const json::Object &config) {
   const json::Value *method = quantization ? quantization->find("quant_method") : nullptr;
   if (!method || !method->isString())
     return "";
+  // One scale for a tensor has another name and meaning there than one per block.
+  if (method->string() == "fp8" && !quantization->find("weight_block_size"))
+    return "fp8-tensor";
   if (method->string() != "compressed-tensors")
     return method->string().str();
   // compressed-tensors is many layouts: named by the bits of the first group's weights and activations.
@@ -27,6 +30,11 @@ std::string flagrelease::layoutOf(const json::Object &config) {
   const json::Value &group = groups->object().begin()->value;
   const json::Value *weights = group.find("weights"), *activations = group.find("input_activations");
   int64_t bits = bitsOf(weights);
+  // FP4 comes in two formats, whose scales differ.
+  if (const json::Value *format = quantization->find("format"); format && format->isString())
+    for (const char *name : {"mxfp4", "nvfp4"})
+      if (StringRef(format->string()).starts_with(name))
+        return std::string("compressed-tensors-") + name;
   if (isFloat(weights))
     return "compressed-tensors-fp" + std::to_string(bits);
   return "compressed-tensors-w" + std::to_string(bits) + "a" + std::to_string(bitsOf(activations));

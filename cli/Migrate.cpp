@@ -93,7 +93,7 @@ int run(const Options &given, Console &console, Diagnostics &diags) {
   if (failed(devices))
     return exitCodeOf(diags);
   // A name that nobody knows is found before a byte is written.
-  if (!options.device.empty() && failed(checkDeviceName(options.device, *devices, diags)))
+  if (!options.device.empty() && failed(checkDevice(options.device, plan->format, *devices, diags)))
     return exitCodeOf(diags);
   DeviceChoice device = chooseDevice(options, *plan->chip, plan->format, *devices);
   if (options.link && options.validate == "numbers" && !device.name.empty())

@@ -71,11 +71,23 @@ std::string flagrelease::pipelineJson(const Model &model, const MigrationPlan &p
   return json::toText(json::Value(root), json::Writer::Style::Pretty);
 }
 
-std::string flagrelease::modelPathOf(const std::string &folder, const Manifest &manifest) {
+std::string flagrelease::formatOf(const Manifest &manifest) {
   auto format = manifest.build.options.find("format");
-  const Exporter *exporter = format == manifest.build.options.end() ? nullptr : findExporter(format->second);
-  std::string model = folder + "/model";
-  return exporter && !exporter->entry.empty() ? model + "/" + exporter->entry.str() : model;
+  return format == manifest.build.options.end() ? "" : format->second;
+}
+
+std::string flagrelease::modelPathOf(const std::string &folder, const Manifest &manifest) {
+  const Exporter *exporter = findExporter(formatOf(manifest));
+  const std::string model = folder + "/model";
+  if (!exporter || exporter->entry.empty())
+    return model;
+  // Of a file in parts the first one, which names the others.
+  const auto [stem, extension] = exporter->entry.rsplit('.');
+  for (const ManifestFile &file : manifest.files)
+    if (StringRef name = file.path; name.consume_front("model/") && name.consume_front(stem) && name.starts_with("-00001-of-") &&
+                                    name.ends_with(("." + extension).str()))
+      return folder + "/" + file.path;
+  return model + "/" + exporter->entry.str();
 }
 
 std::map<std::string, double> flagrelease::stateInitOf(const std::string &folder) {

@@ -48,14 +48,18 @@ std::string planJson(const Model &model, const MigrationPlan &plan) {
     entry.set("count", choice.count);
     lowering.emplace_back(entry);
   }
+  json::Array fallbacks;
+  for (const auto &[tensor, reason] : plan.fallbacks) {
+    json::Object entry;
+    entry.set("tensor", tensor);
+    entry.set("reason", reason);
+    fallbacks.emplace_back(entry);
+  }
   root.set("reasons", reasons);
+  root.set("fallbacks", fallbacks);
   root.set("operators", operators);
   root.set("lowering", lowering);
   root.set("limits", limits);
-  json::Array fallbacks;
-  for (const auto &[tensor, reason] : plan.fallbacks)
-    fallbacks.push_back(json::Object{{"tensor", tensor}, {"reason", reason}});
-  root.set("fallbacks", fallbacks);
   return json::toText(json::Value(root), json::Writer::Style::Compact);
 }
 

@@ -397,11 +397,17 @@ FailureOr<OwningOpRef<ModuleOp>> flagrelease::lower(const Model &model, const Mi
     return failure();
   if (plan.exporter->ggufSection && failed(addGgufTensors(model, plan, *module, diags)))
     return failure();
-  if (judged)
+  // Of a quantised source that stays as it is, its parts ship. The numbers that they stand for are steps of the graph.
+  if (plan.exporter->checkpoint)
+    for (fr::ParamOp param : module->getOps<fr::ParamOp>())
+      if (param.getSymName().ends_with(kDerivedSuffix))
+        SymbolTable::setSymbolVisibility(param, SymbolTable::Visibility::Private);
+  if (judged) {
     judged->weightBytes = judged->diskBytes = storedBytes(*module);
-  if (auto fallbacks = module.get()->getAttrOfType<DictionaryAttr>("fr.fallback"); judged && fallbacks)
-    for (NamedAttribute entry : fallbacks)
-      judged->fallbacks.emplace_back(entry.getName().str(), cast<StringAttr>(entry.getValue()).str() + ": stays as it is");
+    if (auto left = (*module)->getAttrOfType<DictionaryAttr>(kFallbackAttr))
+      for (NamedAttribute entry : left)
+        judged->fallbacks[entry.getName().str()] = cast<StringAttr>(entry.getValue()).str() + ": stays as it is";
+  }
   if (plan.exporter->checkpoint) {
     if (judged)
       judgeCheckpoint(model, options.strictPlan, *judged);

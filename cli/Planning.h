@@ -57,13 +57,12 @@ struct MigrationPlan {
   std::string layout;              ///< quantised layout of the weights that ship, as `loads:` names it; empty: plain numbers
   std::map<std::string, BlockFormat> blocks; ///< of the file's tensors, for a scheme of block formats
   bool rounds = false;                       ///< the scheme stores some weight in a narrower type than the source
-  /// --allow-type-fallback: tensor → what it is stored as, and why the scheme's type did not fit.
-  std::vector<std::pair<std::string, std::string>> fallbacks;
   bool requantised = false; ///< --allow-requantize: weights of the source are rounded a second time
 
   PlanVerdict verdict = PlanVerdict::Feasible;
-  std::vector<std::string> reasons; ///< why it is not FEASIBLE
-  std::vector<std::string> limits;  ///< of the toolchain, in words
+  std::vector<std::string> reasons;             ///< why it is not FEASIBLE
+  std::vector<std::string> limits;              ///< of the toolchain, in words
+  std::map<std::string, std::string> fallbacks; ///< tensor → why it is stored otherwise than the scheme says, and how
   std::vector<PlannedOperator> operators;
   OnnxReport lowering;
   uint64_t weightBytes = 0, cacheBytes = 0, activationBytes = 0, diskBytes = 0;

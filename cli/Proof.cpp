@@ -32,14 +32,32 @@ FailureOr<DeviceConfig> flagrelease::deviceConfig(const Options &options, Consol
   return config;
 }
 
-LogicalResult flagrelease::checkDeviceName(const std::string &name, const DeviceConfig &config, Diagnostics &diags) {
+LogicalResult flagrelease::checkDevice(const std::string &name, StringRef format, const DeviceConfig &config,
+                                       Diagnostics &diags) {
   std::vector<std::string> known = {"none"};
   for (const ShippedDevice &device : shippedDevices())
     known.push_back(device.name);
   for (const DeviceEntry &device : config.entries)
     known.push_back(device.name);
-  if (llvm::is_contained(known, name))
-    return success();
+  if (llvm::is_contained(known, name)) {
+    // An entry of devices.yaml may stand before a shipped device of its name, and may use its runner.
+    const ShippedDevice *shipped = findShippedDevice(name);
+    for (const DeviceEntry &entry : config.entries)
+      if (entry.name == name) {
+        shipped = nullptr;
+        for (const ShippedDevice &one : shippedDevices())
+          if (entry.runner == one.runner)
+            shipped = &one;
+      }
+    if (!shipped || format == shipped->format)
+      return success();
+    std::vector<std::string> others;
+    for (const ShippedDevice &one : shippedDevices())
+      if (format == one.format)
+        others.push_back(one.name);
+    return diags.error("--device", "'" + name + "' loads " + shipped->format + ", the artefact is " + format,
+                       "for " + format + " there is: " + (others.empty() ? "none" : listed(others)));
+  }
   return diags.error("--device", "unknown device '" + name + "'" + nearestNote(name, llvm::ArrayRef<std::string>(known)),
                      "known are: " + listed(known) + "; add others to devices.yaml (devices/README.md)");
 }

@@ -19,13 +19,14 @@ struct DeviceChoice {
 
 /// The user's devices and the shipped ones, ready to open.
 FailureOr<DeviceConfig> deviceConfig(const Options &options, Console &console, const std::string &logFolder, Diagnostics &diags);
-/// A name that openDevice() knows, or none; its error is that of openDevice(), before anything was started.
-LogicalResult checkDeviceName(const std::string &name, const DeviceConfig &config, Diagnostics &diags);
 /// Refuses to show a hard link to a runner that could write into it: `file` of an artefact is one with a file of the source.
 LogicalResult guardLink(const std::string &where, const std::string &file, const std::string &device, const DeviceConfig &config,
                         Diagnostics &diags);
 /// As guardLink, of every file that a manifest marks.
 LogicalResult guardLinks(const Manifest &manifest, const std::string &device, const DeviceConfig &config, Diagnostics &diags);
+/// A name that openDevice() knows, or none, of a device that loads `format`; before anything is started. A runner of the user's
+/// own may load anything.
+LogicalResult checkDevice(const std::string &name, StringRef format, const DeviceConfig &config, Diagnostics &diags);
 DeviceChoice chooseDevice(const Options &options, const ChipRecipe &chip, StringRef format, const DeviceConfig &config);
 
 struct ProofRequest {

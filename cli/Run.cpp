@@ -177,7 +177,8 @@ int runDevice(const Options &options, Console &console, Diagnostics &diags) {
   FailureOr<Manifest> manifest = readManifest(options.source, diags);
   FailureOr<DeviceConfig> config =
       failed(manifest) ? FailureOr<DeviceConfig>(failure()) : deviceConfig(options, console, "", diags);
-  if (failed(config) || failed(guardLinks(*manifest, options.device, *config, diags)))
+  if (failed(config) || failed(checkDevice(options.device, formatOf(*manifest), *config, diags)) ||
+      failed(guardLinks(*manifest, options.device, *config, diags)))
     return exitCodeOf(diags);
   FailureOr<std::unique_ptr<Device>> device = openDevice(options.device, *config, diags);
   if (failed(device))

@@ -124,10 +124,9 @@ private:
          other = numbers.instead.find(format))
       format = other->second;
     if (&blockInfo(format) != &asked || !fits())
-      plan.fallbacks.emplace_back(tensor.name,
-                                  ("its rows of " + Twine(width) + " numbers are no whole blocks of " + asked.name + ": " +
-                                   (fits() ? "stored as " + Twine(blockInfo(format).name) : Twine("stays as it is")))
-                                      .str());
+      plan.fallbacks[tensor.name] = ("its rows of " + Twine(width) + " numbers are no whole blocks of " + asked.name + ": " +
+                                     (fits() ? "stored as " + Twine(blockInfo(format).name) : Twine("stays as it is")))
+                                        .str();
     if (!fits())
       return success();
     plan.blocks[tensor.name] = format;
@@ -155,9 +154,21 @@ LogicalResult flagrelease::planScheme(const Options &options, const Model &model
   if (!scheme.formats.empty() && !llvm::is_contained(scheme.formats, plan.format))
     return diags.error("--scheme " + scheme.name, "format " + plan.format + " does not hold it",
                        "ask for --format " + listed(scheme.formats) + ", or see `flagrelease list schemes`");
+  const bool blocks = scheme.weights && scheme.weights->kind == WeightNumbers::Kind::Blocks;
+  if (blocks && !plan.exporter->ggufSection && (!plan.exporter->checkpoint || scheme.weights->format != BlockFormat::MXFP4))
+    return diags.error("--scheme " + scheme.name,
+                       "format " + plan.format + " does not hold blocks of " + blockInfo(scheme.weights->format).name,
+                       "ask for --format gguf, or see `flagrelease list schemes`");
   if (plan.exporter->ggufSection && !model.imported.family->gguf)
     return diags.error("--format " + plan.format, "recipe " + model.imported.recipe + " has no gguf section",
                        "choose another format", Cause::Answer);
+  if (plan.exporter->ggufSection && !model.imported.ggufLeft.empty()) {
+    for (const std::string &tensor : model.imported.ggufLeft)
+      (void)diags.error(tensor,
+                        "has no place in a GGUF file: the gguf section of recipe " + model.imported.recipe + " does not name it",
+                        "name it under `tensors`, or under `ignore` with the reason why files do without it", Cause::Answer);
+    return failure();
+  }
   const bool inBlocks =
       llvm::any_of(model.checkpoint->tensors, [](const CheckpointTensor &tensor) { return tensor.block.has_value(); });
   plan.requantised = scheme.weights && (inBlocks || !model.imported.quantised.empty());
@@ -172,7 +183,10 @@ LogicalResult flagrelease::planScheme(const Options &options, const Model &model
   if (keepsSource && plan.exporter->ggufSection && !model.imported.quantised.empty())
     return diags.error("--scheme " + scheme.name, "GGUF does not hold " + model.imported.quantised + " weights as they are",
                        "ask for --scheme bf16, fp16 or fp32");
-  plan.layout = scheme.weights ? scheme.layout : keepsSource ? layoutOf(model.imported.config) : "";
+  if (!plan.exporter->ggufSection)
+    plan.layout = scheme.weights ? scheme.layout : keepsSource ? layoutOf(model.imported.config) : "";
+  if (plan.layout.empty() && keepsSource && !plan.exporter->ggufSection)
+    plan.layout = model.imported.quantised; // by a file of its own
   if (!scheme.weights)
     return success();
 
@@ -188,12 +202,15 @@ LogicalResult flagrelease::planScheme(const Options &options, const Model &model
   if (!plan.exporter->checkpoint) {
     quantize.layout = "onnx";
     quantize.scale = "f32"; // what MatMulNBits computes with
+    quantize.activations = scheme.activationBits;
   } else if (!plan.exporter->ggufSection) {
-    quantize.layout = numbers.kind == WeightNumbers::Kind::Fp8 && numbers.rows > 1 ? "fp8" : "compressed-tensors";
+    quantize.layout = scheme.layout == "gptq" || scheme.layout == "fp8" ? scheme.layout : "compressed-tensors";
+    if (blocks)
+      quantize.kind = "mxfp4"; // the same numbers, in that layout's order
   }
   plan.pipeline.quantize = std::move(quantize);
   plan.rounds = true;
-  return numbers.kind == WeightNumbers::Kind::Blocks ? Mixture(options, model, plan, diags).run() : success();
+  return blocks && plan.exporter->ggufSection ? Mixture(options, model, plan, diags).run() : success();
 }
 
 PipelineOptions flagrelease::referencePipeline(const MigrationPlan &plan) {

@@ -68,7 +68,8 @@ int golden(const Options &options, Console &console, Diagnostics &diags) {
     if (failed(manifest) || failed(verifyManifest(options.source, *manifest, workOf(options, console, diags), diags)))
       return exitCodeOf(diags);
     FailureOr<DeviceConfig> config = deviceConfig(options, console, "", diags);
-    if (failed(config) || failed(guardLinks(*manifest, name, *config, diags)))
+    if (failed(config) || failed(checkDevice(name, formatOf(*manifest), *config, diags)) ||
+        failed(guardLinks(*manifest, name, *config, diags)))
       return exitCodeOf(diags);
     FailureOr<std::unique_ptr<Device>> opened = openDevice(name, *config, diags);
     if (failed(opened))
@@ -192,7 +193,7 @@ int against(const Options &given, Console &console, Diagnostics &diags) {
     return exitCodeOf(diags);
   artefact->manifest = *manifest;
   FailureOr<DeviceConfig> devices = deviceConfig(options, console, "", diags);
-  if (failed(devices))
+  if (failed(devices) || (!options.device.empty() && failed(checkDevice(options.device, plan->format, *devices, diags))))
     return exitCodeOf(diags);
   DeviceChoice device = chooseDevice(options, *plan->chip, plan->format, *devices);
   FailureOr<Report> report =

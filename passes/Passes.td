@@ -64,25 +64,29 @@ def QuantizeWeights : Fr_Pass<"fr-quantize-weights"> {
   let summary = "matrices of linear layers become small integers or small floats with scales";
   let description = [{
     Each param that a linear layer multiplies by is replaced by params that hold what a consumer stores, and the layer reads them
-    through `fr.dequantize`. Kinds: `int` (of `bits`), `fp8` (E4M3), `blocks` (formats of ggml, by `formats`; only the numbers that they stand for).
-    One scale stands for `rows` x `columns` numbers, 0 meaning all.
+    through `fr.dequantize`. Kinds: `int` (of `bits`), `fp8` (E4M3), `mxfp4` (E2M1, a power of two for 32 of them), `blocks` (formats of ggml, by
+    `formats`; only the numbers that they stand for). One scale stands for `rows` x `columns` numbers, 0 meaning all.
 
-    Layouts: `compressed-tensors` and `fp8` (names and packing of those checkpoints), `onnx` (what MatMulNBits and
+    Layouts: `compressed-tensors`, `fp8` and `gptq` (names and packing of those checkpoints), `onnx` (what MatMulNBits and
     DequantizeLinear read), `effective`: nothing is stored, the graph uses private params with the numbers that the
-    stored ones stand for. In all but `onnx` the graph uses such private params.
+    stored ones stand for. In all but `onnx` the graph uses such private params (`passes/StoreWeights.h`).
+
+    With `activations` the layers whose matrix became small read their input through `fr.quantize` and `fr.dequantize` too: integers with
+    one scale for each token, found while the graph runs. That is for graphs that ship; the engine of a checkpoint rounds by itself.
 
     `skip` names roles that stay: `embedding` (a table that is looked up), `output` (the head, whose product is a result). The
     attributes `fr.quantized` and `fr.kept` of the module list the tensors, the second with reasons; `fr.fallback` lists those of the
     second that only `fallback` lets through.
   }];
-  let options = [Option<"kind", "kind", "std::string", /*default=*/"\"int\"", "int, fp8 or blocks">,
+  let options = [Option<"kind", "kind", "std::string", /*default=*/"\"int\"", "int, fp8, mxfp4 or blocks">,
                  Option<"bits", "bits", "int64_t", /*default=*/"8", "width of integers">,
                  Option<"packed", "packed", "bool", /*default=*/"true", "integers of 8 bits are packed into words too: compressed-tensors has them so where activations stay floats">,
                  Option<"symmetric", "symmetric", "bool", /*default=*/"true", "zero is stored as zero">,
                  Option<"rows", "rows", "int64_t", /*default=*/"1", "rows that share a scale">,
                  Option<"columns", "columns", "int64_t", /*default=*/"0", "columns that share a scale">,
                  Option<"scale", "scale", "std::string", /*default=*/"\"f32\"", "element type of scales: f32, f16, bf16, f8_e8m0">,
-                 Option<"layout", "layout", "std::string", /*default=*/"\"effective\"", "compressed-tensors, fp8, onnx or effective">,
+                 Option<"layout", "layout", "std::string", /*default=*/"\"effective\"", "compressed-tensors, fp8, gptq, onnx or effective">,
+                 Option<"activations", "activations", "int64_t", /*default=*/"0", "width of the integers that inputs are rounded to: 8, or 0 for not at all">,
                  ListOption<"skip", "skip", "std::string", "roles that stay: embedding, output">,
                  ListOption<"formats", "formats", "std::string", "for blocks: param=format">,
                  Option<"fallback", "fallback", "bool", /*default=*/"false", "keep a matrix whose rows are no whole groups">];

@@ -21,7 +21,7 @@ void flagrelease::buildPipeline(OpPassManager &manager, const PipelineOptions &o
     const PipelineOptions::Quantize &q = *options.quantize;
     QuantizeWeightsOptions pass;
     pass.kind = q.kind, pass.scale = q.scale, pass.layout = q.layout;
-    pass.bits = q.bits, pass.rows = q.rows, pass.columns = q.columns;
+    pass.bits = q.bits, pass.rows = q.rows, pass.columns = q.columns, pass.activations = q.activations;
     pass.symmetric = q.symmetric, pass.packed = q.packed, pass.fallback = q.fallback;
     pass.skip = q.skip;
     pass.formats = q.formats;

@@ -28,7 +28,7 @@ struct PipelineOptions {
   /// Options of fr-quantize-weights, as they would stand in braces; empty: matrices stay numbers.
   struct Quantize {
     std::string kind = "int", scale = "f32", layout = "effective";
-    int64_t bits = 8, rows = 1, columns = 0;
+    int64_t bits = 8, rows = 1, columns = 0, activations = 0;
     bool symmetric = true, packed = true, fallback = false;
     std::vector<std::string> skip, formats;
   };
@@ -40,6 +40,9 @@ struct PipelineOptions {
   /// Removes params that the graph does not read. False for checkpoint formats, which keep every tensor.
   bool dropUnusedParams = false;
 };
+
+/// A dictionary of the module after fr-quantize-weights with `fallback`: tensors that the scheme does not fit → why.
+inline constexpr llvm::StringLiteral kFallbackAttr = "fr.fallback";
 
 /// Appends the passes to a manager of modules.
 void buildPipeline(mlir::OpPassManager &manager, const PipelineOptions &options);

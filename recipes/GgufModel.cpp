@@ -142,6 +142,18 @@ static std::vector<float> llama3Factors(int64_t dim, double theta, double factor
   return out;
 }
 
+bool GgufModel::isIgnored(StringRef logical) const {
+  for (const auto &[pattern, reason] : section.ignore) {
+    auto [before, after] = StringRef(pattern).split("{i}");
+    StringRef rest = logical;
+    if (before.size() == pattern.size() ? rest == before
+                                        : rest.consume_front(before) && rest.consume_back(after) && !rest.empty() &&
+                                              rest.find_first_not_of("0123456789") == StringRef::npos)
+      return true;
+  }
+  return false;
+}
+
 FailureOr<std::vector<GgufMade>> GgufModel::made(Diagnostics &diags) const {
   std::vector<GgufMade> out;
   for (const GgufMadeRule &rule : section.made) {

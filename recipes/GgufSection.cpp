@@ -43,6 +43,11 @@ public:
         fields.error(entry.value, "'" + entry.key + "' needs the reason why it changes nothing");
       out.inert[entry.key] = entry.value.text;
     });
+    eachOf(fields.get("ignore"), "ignore", [&](const yaml::Entry &entry) {
+      if (!entry.value.isScalar() || entry.value.isNull())
+        fields.error(entry.value, "'" + entry.key + "' needs the reason why files do without it");
+      out.ignore[entry.key] = entry.value.text;
+    });
     eachOf(fields.need("tensors"), "tensors", [&](const yaml::Entry &entry) { tensor(entry); });
     eachOf(fields.get("made"), "made", [&](const yaml::Entry &entry) { made(entry); });
     fields.finish();

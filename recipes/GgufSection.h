@@ -10,6 +10,7 @@
 //     keys: {NAME: {u32: EXPR, when: EXPR}}         # writing: type u32 f32 bool string, or a list of one: u32s f32s
 //     config: {KEY: EXPR}                # reading: keys of config.json (dotted: nested) from keys of the file
 //     inert: {NAME: REASON}              # keys that a file may have and that change no number
+//     ignore: {NAME: REASON}             # logical tensors of the model that a file does not hold; {i} stands for any number
 //     tensors: {NAME: {from: NAME, rows: "h (2 d) -> h (d 2)", sizes: {h: EXPR}, store: f32, optional: true}}
 //     made: {NAME: {list: EXPR, when: EXPR}}        # tensors that are computed from config.json
 //
@@ -89,7 +90,7 @@ struct GgufSection {
   std::optional<Expr> layers;
   std::vector<GgufKeyRule> keys;
   std::vector<std::pair<std::string, Expr>> config;
-  std::map<std::string, std::string> inert;
+  std::map<std::string, std::string> inert, ignore;
   std::vector<GgufTensorRule> tensors; ///< in the order in which a file has them
   std::vector<GgufMadeRule> made;
   Place place;
@@ -123,6 +124,8 @@ public:
   /// All tensors that a file may hold, in the order of the file.
   FailureOr<std::vector<GgufTensorPlan>> tensors(Diagnostics &diags) const;
   FailureOr<std::vector<GgufMade>> made(Diagnostics &diags) const;
+  /// Whether the section says that files do without this tensor.
+  bool isIgnored(StringRef logical) const;
   /// How the rows of a tensor with so many rows are reordered; the identity where the rule says nothing.
   FailureOr<RowShuffle> shuffle(const GgufTensorRule &rule, int64_t rows, Diagnostics &diags) const;
 

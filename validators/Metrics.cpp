@@ -103,6 +103,15 @@ std::vector<double> rowOf(const HostTensor &tensor, int64_t row) {
   return values;
 }
 
+std::vector<double> logSoftmax(std::vector<double> row) {
+  if (row.empty())
+    return row;
+  const double norm = logSumExp(row, *std::max_element(row.begin(), row.end()));
+  for (double &value : row)
+    value -= norm;
+  return row;
+}
+
 int64_t argMax(llvm::ArrayRef<double> row) {
   int64_t best = 0;
   for (size_t i = 1; i < row.size(); ++i)
@@ -134,6 +143,7 @@ void Distance::merge(const Distance &other) {
   cosine = least(cosine, other.cosine);
   kl = worse(kl, other.kl, most);
   topK = worse(topK, other.topK, least);
+  logprob = worse(logprob, other.logprob, most);
   rows += other.rows;
   notFinite += other.notFinite;
   constantRows += other.constantRows;

@@ -6,6 +6,7 @@
 //   cosine        min over rows of <got, ref> / (|got| |ref|)
 //   kl            max over rows of sum p (log p - log q), p = softmax(ref), q = softmax(got), in nats  (Kullback, Leibler 1951)
 //   top_k         min over rows of the share of ref's k largest that are among got's k largest
+//   logprob       max |got - ref| of log-probabilities, where a device lists those of the best ids (tier T2) and nothing else
 //
 // A row is what the last dimension holds. Where the reference is all zero, nmse and max_relative are 0 if got is all zero too,
 // else infinite; the cosine of two zero rows is 1, of one zero row 0. A number that is not finite where the reference's is makes
@@ -30,8 +31,9 @@ struct Distance {
   double maxAbs = 0;
   double maxRelative = 0; ///< of the worst group
   double cosine = 1;
-  std::optional<double> kl;   ///< only where asked for
-  std::optional<double> topK; ///< only where asked for
+  std::optional<double> kl;      ///< only where asked for
+  std::optional<double> topK;    ///< only where asked for
+  std::optional<double> logprob; ///< only of what a device of tier T2 lists
   int64_t rows = 0;
   int64_t notFinite = 0;    ///< elements that are NaN or infinite where the reference has a number
   int64_t constantRows = 0; ///< see ConstantRule
@@ -77,6 +79,9 @@ std::vector<double> rowOf(const HostTensor &tensor, int64_t row);
 /// Elements in a row, and rows in a tensor.
 int64_t rowWidth(const HostTensor &tensor);
 int64_t rowCount(const HostTensor &tensor);
+
+/// Logits as log-probabilities: row - log(sum(exp(row))). NaN everywhere for a row that is no distribution.
+std::vector<double> logSoftmax(std::vector<double> row);
 
 /// Index of the largest element, the first of equals; NaN never wins.
 int64_t argMax(llvm::ArrayRef<double> row);

@@ -37,14 +37,14 @@ public:
   Checker(const NumbersRequest &request, Diagnostics &diags) : request(request), diags(diags) {}
 
   FailureOr<NumbersResult> run() {
-    if (request.device.tier() != EvidenceTier::T1)
+    if (request.device.tier() == EvidenceTier::T3)
       return lowTier();
     FailureOr<LoadedModel> loaded = request.device.load(request.modelPath, {}, diags);
     if (failed(loaded))
       return failure();
-    if (const Tolerance *found = request.gate.tolerance(Tier::T1, request.compute, request.scheme))
+    if (const Tolerance *found = request.gate.tolerance(gateTier(request.device.tier()), request.compute, request.scheme))
       result.tolerance = *found;
-    if (!takesText(*loaded) && !request.inputs.empty()) {
+    if (!lists() && !takesText(*loaded) && !request.inputs.empty()) {
       signature.fixedBatch = llvm::none_of(request.inputs, [](const ModelInput &input) {
         return llvm::any_of(input.dims, [](const DimExpr &dim) { return dim.symbols().count("B"); });
       });
@@ -60,6 +60,13 @@ public:
     if (failed(read))
       return failure();
     signature = std::move(*read);
+    if (lists()) {
+      for (StringRef name : {kTopIds, kTopLogprobs})
+        if (!llvm::is_contained(signature.outputs, name))
+          return diags.error(name, "device " + request.device.name() + " is of tier T2 and has no such output",
+                             "the device's runner must answer it (docs/runner-protocol.md)", Cause::Answer);
+      signature.outputs = {kTopLogprobs.str()};
+    }
 
     CaseLimits limits;
     limits.vocabulary = request.vocabulary;
@@ -104,11 +111,14 @@ public:
 
 private:
   bool generates() const { return request.task == "causal_lm"; }
+  /// The device lists the best ids instead of showing logits.
+  bool lists() const { return request.device.tier() == EvidenceTier::T2; }
+  std::string head() const { return lists() ? kTopLogprobs.str() : "logits"; }
   double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
 
   FailureOr<NumbersResult> lowTier() {
     const std::string reason = ("device " + request.device.name() + " shows " + tierName(request.device.tier()) +
-                                " only; distances of outputs need " + tierName(EvidenceTier::T1))
+                                " only; distances need " + tierName(EvidenceTier::T2) + " or " + tierName(EvidenceTier::T1))
                                    .str();
     for (GateCheck check : {GateCheck::Prefill, GateCheck::Decode, GateCheck::Batch, GateCheck::Cache, GateCheck::Tokens})
       result.checks.push_back({check, CheckState::NotRun, reason});
@@ -180,8 +190,8 @@ private:
     if (answer->phases.size() == 1)
       return signature.cached() || rows > 1 ? success() : continueUncached(one, *expected, *answer, own);
     compareTokens(one, [&](size_t row, size_t step) {
-      const int64_t position = step == 0 ? static_cast<int64_t>(one.rows[row].size()) - 1 : 0;
-      return std::pair(logitsAt(answer->view(row, step), position), logitsAt(expected->view(row, step), position));
+      return std::pair(Pair{answer->view(row, step), expected->view(row, step)},
+                       step == 0 ? static_cast<int64_t>(one.rows[row].size()) - 1 : 0);
     });
     return rows > 1 || request.lengthDependent ? success() : compareCache(one, *expected, *answer, own);
   }
@@ -210,7 +220,7 @@ private:
     std::vector<std::vector<Pair>> pairs(1);
     for (int64_t step = 0; step < one.decodeSteps; ++step)
       pairs[0].push_back({answer.view(0, step + 1), at(prefill->view(0, 0), one.length() + step)});
-    compare(one, "cache", "logits", pairs, {{0}});
+    compare(one, "cache", head(), pairs, {{0}});
     return success();
   }
 
@@ -231,12 +241,10 @@ private:
       pairs[0].push_back({at(answer->view(0, 0), one.length() + step), request.lengthDependent
                                                                            ? at(uncached->view(0, 0), one.length() + step)
                                                                            : expected.view(0, static_cast<size_t>(step) + 1)});
-    compare(one, "continuation", "logits", pairs, {{0}});
+    compare(one, "continuation", head(), pairs, {{0}});
     compareTokens(one, [&](size_t, size_t step) {
-      if (step == 0)
-        return std::pair(logitsAt(prompt.view(0, 0), one.length() - 1), logitsAt(expected.view(0, 0), one.length() - 1));
-      const Pair &pair = pairs[0][step - 1];
-      return std::pair(logitsAt(pair.got, 0), logitsAt(pair.ref, 0));
+      return step == 0 ? std::pair(Pair{prompt.view(0, 0), expected.view(0, 0)}, one.length() - 1)
+                       : std::pair(pairs[0][step - 1], int64_t(0));
     });
     return success();
   }
@@ -244,7 +252,8 @@ private:
   void compare(const ValidationCase &one, const char *phase, const std::string &output,
                const std::vector<std::vector<Pair>> &pairs, const std::vector<std::vector<int64_t>> &positions) {
     Comparison comparison{one.name, phase, output, {}, false, true, std::nullopt, ""};
-    Compared compared = compareTensor(output, pairs, positions, optionsFor(request, output));
+    const DistanceOptions options = optionsFor(request, output);
+    Compared compared = lists() ? compareTop(pairs, positions, options) : compareTensor(output, pairs, positions, options);
     comparison.distance = compared.distance;
     if (!compared.mismatch.empty()) {
       comparison.judged = true;
@@ -268,8 +277,8 @@ private:
                                   std::to_string(compared.distance.constantRows) + " of " +
                                       std::to_string(compared.distance.rows) +
                                       " rows have one value everywhere, the reference's do not"});
-    if (comparison.judged && comparison.inside && output == "logits")
-      largestDifference = std::max(largestDifference, compared.distance.maxAbs);
+    if (comparison.judged && comparison.inside && output == head())
+      largestDifference = std::max(largestDifference, compared.distance.logprob.value_or(compared.distance.maxAbs));
     result.comparisons.push_back(std::move(comparison));
   }
 
@@ -307,17 +316,18 @@ private:
     comparison.exceeded.clear();
   }
 
-  /// `logitsOf(row, step)`: the device's and the reference's, after the prompt (0) and after each step.
-  template <typename LogitsOf> void compareTokens(const ValidationCase &one, LogitsOf logitsOf) {
+  /// `placeOf(row, step)`: both texts and the position in them, after the prompt (0) and after each step.
+  template <typename PlaceOf> void compareTokens(const ValidationCase &one, PlaceOf placeOf) {
     TokenComparison tokens;
     tokens.caseName = one.name;
     for (size_t row = 0; row < one.rows.size(); ++row) {
       std::vector<int64_t> &measured = tokens.measured.emplace_back(), &wanted = tokens.expected.emplace_back();
       for (int64_t step = 0; step <= one.decodeSteps; ++step) {
-        const auto [got, ref] = logitsOf(row, static_cast<size_t>(step));
+        const auto [pair, position] = placeOf(row, static_cast<size_t>(step));
+        const std::vector<double> ref = logitsAt(pair.ref, position);
         ++tokens.steps;
-        // No logits of the right shape: a token that nothing equals.
-        measured.push_back(got.empty() ? -1 : argMax(got));
+        // Without an answer of the right shape -1: a token that nothing equals.
+        measured.push_back(chosenAt(pair.got, position));
         wanted.push_back(argMax(ref));
         if (topMargin(ref) <= request.gate.tokenMargin * largestDifference)
           continue;
@@ -352,7 +362,9 @@ private:
     for (const ValidationCase &one : result.cases.cases)
       if (outside && one.name == outside->caseName)
         failing = &one;
-    if (request.tapModelPath.empty())
+    if (lists())
+      result.notRun.push_back({"taps", ("device " + request.device.name() + " shows T2 only").str()});
+    else if (request.tapModelPath.empty())
       result.notRun.push_back({"taps", "no model with taps as outputs was given"});
     else if (!result.cases.cases.empty())
       runTaps(request, signature, result.cases.cases.front(), failing, outside, result);
@@ -382,7 +394,7 @@ private:
     if (unjudged > 0)
       return {check, CheckState::Undecided,
               ("gate " + request.gate.name + " has no tolerance for computing in " + numberFormatName(request.compute) +
-               " with scheme " + request.scheme)
+               " with scheme " + request.scheme + ", tier " + tierName(request.device.tier()))
                   .str()};
     if (ran > 0)
       return {check, CheckState::Passed, ""};

@@ -6,6 +6,9 @@
 // alone, at its real positions; except where the longest row of a batch decides about frequencies: there the reference runs the
 // padded batch too.
 //
+// A device of tier T2 lists the most probable next ids instead of showing logits: those log-probabilities are compared with what
+// the reference's logits make of them. One of tier T3 shows nothing that has a distance.
+//
 // When a case fails and there is a tap model (the same graph with every tap as an output), that case runs once more with taps,
 // and the first tap in graph order that is outside is named.
 #pragma once

@@ -97,8 +97,18 @@ struct Compared {
 Compared compareTensor(const std::string &name, const std::vector<std::vector<Pair>> &pairs,
                        const std::vector<std::vector<int64_t>> &positions, const DistanceOptions &options);
 
-/// The logits of one text at one real position.
-std::vector<double> logitsAt(const TextView &view, int64_t position);
+/// What an output [B, S, N] holds for one text at one real position; empty where there is no such output.
+std::vector<double> rowAt(const TextView &view, StringRef output, int64_t position);
+inline std::vector<double> logitsAt(const TextView &view, int64_t position) { return rowAt(view, "logits", position); }
+
+/// What a device of tier T2 answers for each id: the K most probable next ids (I64) and their log-probabilities, [B, S, K].
+constexpr llvm::StringLiteral kTopIds = "topk_ids", kTopLogprobs = "topk_logprobs";
+/// As compareTensor, of such lists against the log-probabilities by the reference's logits (or another list): those of the ids
+/// that are listed, and (Distance::logprob) also the K largest that there are, so that nothing better was left out.
+Compared compareTop(const std::vector<std::vector<Pair>> &pairs, const std::vector<std::vector<int64_t>> &positions,
+                    const DistanceOptions &options);
+/// The id that a device chooses greedily, by its logits or its list; -1 where it answers neither.
+int64_t chosenAt(const TextView &view, int64_t position);
 
 /// How rows of this output are compared.
 DistanceOptions optionsFor(const NumbersRequest &request, StringRef output);

@@ -132,8 +132,8 @@ FailureOr<Expected> runReference(const NumbersRequest &request, const Validation
   return expected;
 }
 
-std::vector<double> logitsAt(const TextView &view, int64_t position) {
-  auto it = view.tensors->find("logits");
+std::vector<double> rowAt(const TextView &view, StringRef output, int64_t position) {
+  auto it = view.tensors->find(output.str());
   if (it == view.tensors->end() || !hasColumns(it->second, view) || it->second.shape.size() != 3)
     return {};
   return rowOf(it->second, view.row * view.columns + view.first + position);
@@ -239,6 +239,7 @@ std::string exceededBounds(const Distance &distance, const Tolerance &tolerance,
   judge("max_relative", distance.maxRelative, tolerance.maxRelative, false);
   judge("cosine", distance.cosine, tolerance.cosine, true);
   judge("kl", distance.kl, tolerance.kl, false);
+  judge("logprob", distance.logprob, tolerance.logprob, false);
   return text;
 }
 

@@ -24,6 +24,7 @@ json::Object boundsJson(const Tolerance &tolerance) {
   add("max_relative", tolerance.maxRelative);
   add("cosine", tolerance.cosine);
   add("kl", tolerance.kl);
+  add("logprob", tolerance.logprob);
   return object;
 }
 

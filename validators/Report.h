@@ -39,10 +39,9 @@ struct ReportLineage {
   ManifestBuild build;
   std::string manifestDigest;
   std::string model, family, task, chip, format, scheme;
-  std::vector<std::pair<std::string, std::string>>
-      fallbacks;        ///< tensor → what it is stored as instead of the scheme's type, and why
   std::string evidence; ///< of the recipe: "golden", "reference-only"
   std::vector<std::string> unprovenOptions;
+  std::map<std::string, std::string> fallbacks; ///< tensor → why the scheme does not fit it, and how it is stored
 };
 
 struct Report {

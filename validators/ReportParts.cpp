@@ -77,6 +77,8 @@ json::Object distanceJson(const Distance &distance) {
     object.append("kl", numberJson(distance.kl));
   if (distance.topK)
     object.append("top_k", numberJson(distance.topK));
+  if (distance.logprob)
+    object.append("logprob", numberJson(distance.logprob));
   return object;
 }
 

@@ -115,6 +115,9 @@ class Transformers(fr_runner.Runner):
             raise fr_runner.RunnerError("unsupported", "hf_quant_config.json: transformers reads no checkpoints of ModelOpt")
         if method and not transformers.quantizers.AutoHfQuantizer.supports_quant_method({"quant_method": method}):
             raise fr_runner.RunnerError("unsupported", "transformers has no quantiser for quant_method %s" % method)
+        # MXFP4 would become bf16 when a layer first runs, and the model is float32: it is exact where floats are made of it while it is loaded.
+        if method == "compressed-tensors" and quantised.get("format") == "mxfp4-pack-quantized":
+            quantised["dequantize"] = True
         arguments = dict(config=config, attn_implementation="eager", local_files_only=True, output_loading_info=True,
                          trust_remote_code=False, use_safetensors=True, dtype="auto" if method in KEEP_TYPE else torch.float32)
         try:

@@ -5,6 +5,7 @@
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/Rearranged.h"
 #include "importers/huggingface/SourceFiles.h"
+#include "importers/huggingface/quantised/Quantised.h"
 #include "text/Nearest.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -277,6 +278,21 @@ FailureOr<Imported> flagrelease::importHuggingFace(const Checkpoint &checkpoint,
     for (const GgufTensorPlan &plan : *plans)
       if (const CheckpointTensor *tensor = tensors.find(plan.logical))
         result.ggufParams[plan.logical] = tensors.paramOf(*tensor);
+    std::set<std::string> held;
+    for (const auto &[logical, param] : result.ggufParams)
+      held.insert(param);
+    GgufModel gguf(*recipe->gguf, scope);
+    SymbolTable symbols(*result.module);
+    result.module->walk([&](fr::UseOp use) {
+      StringRef name = use.getParam();
+      auto param = symbols.lookup<fr::ParamOp>(name);
+      const bool stored = !param.getBody().front().getOps<fr::GetOp>().empty(); // else it is made of constants
+      if (!stored || !held.insert(name.str()).second)
+        return;
+      name.consume_back(kDerivedSuffix);
+      if (!gguf.isIgnored(name))
+        result.ggufLeft.push_back(name.str());
+    });
   }
   for (StringRef key : {"max_length", "max_position_embeddings"}) {
     if (key == "max_length" && llvm::none_of(recipe->let, [](const Let &let) { return let.name == "max_length"; }))

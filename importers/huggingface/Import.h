@@ -38,6 +38,7 @@ struct Imported {
   std::shared_ptr<const ModelRecipe> family; ///< the recipe, flattened
   /// Logical tensor → symbol of the param that gives it, of those that the recipe's gguf section names.
   std::map<std::string, std::string> ggufParams;
+  std::vector<std::string> ggufLeft; ///< params that the model reads, and that section neither names nor ignores
 };
 
 /// The dialects that an import needs are loaded into `context`.

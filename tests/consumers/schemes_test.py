@@ -10,9 +10,9 @@ PROGRAM = os.path.abspath(os.environ.get("FLAGRELEASE") or os.path.join(support.
 MODEL = os.path.join(support.SOURCE, "examples/models/kjv-qwen3-5m")
 # ACCEPT of gate default: full logits, prefill, decode, padded batches and tokens, against the numbers that ship.
 ACCEPTED = {
-    "hf": ["source", "fp32", "w8a16", "w8a8", "w4a16-g32", "w4a16-g128", "fp8", "fp8-tensor", "fp8-block128"],
+    "hf": ["source", "fp32", "w8a16", "w8a8", "w4a16-g32", "w4a16-g128", "w4a16-g32-asym", "w4a16-g128-asym", "mxfp4", "fp8", "fp8-tensor", "fp8-block128"],
     "gguf": ["source", "fp32", "fp16", "q8_0", "q6_k", "q5_k_m", "q5_0", "q5_1", "q4_k_m", "q4_0", "q4_1", "mxfp4"],
-    "onnx": ["source", "fp16", "w8a16", "w4a16-g32", "w4a16-g64", "w4a16-g128", "w4a16-g32-asym", "w4a16-g64-asym", "w4a16-g128-asym"],
+    "onnx": ["source", "fp16", "w8a16", "w8a8", "w4a16-g32", "w4a16-g64", "w4a16-g128", "w4a16-g32-asym", "w4a16-g64-asym", "w4a16-g128-asym"],
 }
 
 

@@ -1,16 +1,19 @@
 """Our tokenizer keys in llama.cpp: ids of 2,000 strings against the tokenizer's own library, and chat templates against Jinja's.
 
 One tokenizer is trained for each entry of recipes/gguf_pretokenizers.yaml, one SentencePiece model, and the same one in the form of
-tokenizer.json; the example model brings its own. Needs tokenizers, sentencepiece, jinja2, PyYAML and numpy in the Python that runs this, and
-xllamacpp in the one of the engine llama.cpp.
+tokenizer.json; the example model brings its own. Needs tokenizers, jinja2, PyYAML and numpy in the Python that runs this, xllamacpp in
+the one of the engine llama.cpp, and sentencepiece in the one of vLLM, which requires it.
 
     FLAGRELEASE_WRITE_GGUF  writes a tokenizer as GGUF  (default: build/release/tests/exporters/flagrelease-write-gguf)
 """
+import importlib
+import importlib.util
 import json
 import os
 import random
 import shutil
 import subprocess
+import sys
 import unicodedata
 import unittest
 
@@ -188,6 +191,14 @@ DIALOGUES = [[dict(role=role, content=content) for role, content in turns] for t
 )]
 
 
+def sentencepiece_library():
+    """From where vLLM has it; the other packages stay those of this Python."""
+    if importlib.util.find_spec("sentencepiece") is None:
+        code = "import os, sentencepiece; print(os.path.dirname(os.path.dirname(sentencepiece.__file__)))"
+        sys.path.append(subprocess.run([support.python_of("vllm"), "-c", code], check=True, capture_output=True, text=True).stdout.strip())
+    return importlib.import_module("sentencepiece")
+
+
 class Tokenizers(support.Case):
     engine = "llama.cpp"
 
@@ -245,7 +256,7 @@ class Tokenizers(support.Case):
         self.compare("example", self.path("example.gguf"), texts, [own.encode(text).ids for text in texts])
 
     def sentencepiece(self):
-        import sentencepiece
+        sentencepiece = sentencepiece_library()
         folder = self.path("pieces")
         if not os.path.exists(folder):
             os.makedirs(folder)
@@ -260,6 +271,22 @@ class Tokenizers(support.Case):
         texts = [text for text in strings(17, [], False) if "\0" not in text]
         expected = [[own.bos_id()] + own.encode(text) for text in texts]
         self.compare("sentencepiece", self.write(folder, own.get_piece_size()), texts, expected, special=False)
+
+    def test_unigram(self):
+        """A unigram model with SentencePiece's usual normaliser (NFKC and more): its compiled table goes along, and llama.cpp applies it."""
+        sentencepiece = sentencepiece_library()
+        for name, options in (("unigram", {}), ("unigram-plain", {"normalization_rule_name": "identity", "remove_extra_whitespaces": False})):
+            with self.subTest(name):
+                folder = self.path(name)
+                os.makedirs(folder)
+                sentencepiece.SentencePieceTrainer.train(
+                    sentence_iterator=iter(line for text in corpus() for line in text.split("\n")), model_prefix=os.path.join(folder, "tokenizer"),
+                    vocab_size=1200, model_type="unigram", character_coverage=0.98, minloglevel=2, **options)
+                own = sentencepiece.SentencePieceProcessor(model_file=os.path.join(folder, "tokenizer.model"))
+                # Where spaces are kept, llama.cpp puts no space before a text of nothing else.
+                texts = [text for text in strings(23, [], False) if "\0" not in text and (not options or text.strip(" ") or not text)]
+                expected = [own.encode(text) + [own.eos_id()] for text in texts]
+                self.compare(name, self.write(folder, own.get_piece_size()), texts, expected, special=False)
 
     def test_pieces_as_json(self):
         """The same model as transformers converts it: merges by the scores of what they make."""

@@ -106,6 +106,21 @@ class Transformers(support.Case):
         print("transformers W8A8: nmse %.2e to the same weights in float32" % apart)
         self.assertTrue(0 < apart < 2e-3, apart)
 
+    def test_quantised(self):
+        """Published ways of storing weights that the library has no rounding of activations for: exact. What it cannot load it says."""
+        for name in ("quant-ct-w4a16-packed-g32-llama", "quant-ct-w8a16-packed-llama", "quant-ct-w3a16-packed-g32-llama", "quant-ct-mxfp4-llama"):
+            with self.subTest(name):
+                golden = support.golden(name)
+                self.runner.load(self.model(name), ["logits"])
+                self.assertLess(support.nmse(self.runner.run(input_ids=golden["input_ids"])["logits"], golden["logits"]), TOLERANCE)
+        for name, kind in (("quant-gptq-int4-g32-desc-act-qwen3", "unsupported"), ("quant-awq-int4-g32-llama", "unsupported"),
+                           ("quant-bnb-nf4-llama", "unsupported"), ("quant-modelopt-fp8-llama", "unsupported"),
+                           ("quant-ct-w4a16-actorder-llama", "bad-model"), ("quant-ct-w4a16-asym-g32-llama", "bad-model")):
+            with self.subTest(name):
+                with self.assertRaises(support.RunnerFault) as caught:
+                    self.runner.load(self.model(name))
+                self.assertEqual(caught.exception.kind, kind, caught.exception)
+
     def test_refusals(self):
         def refused(kind, call):
             with self.assertRaises(support.RunnerFault) as caught:

@@ -1,6 +1,8 @@
-"""Device vllm:cpu: top log-probabilities against recorded logits, and a W8A8 folder made by hand against transformers with the same folder."""
+"""Device vllm:cpu: top log-probabilities against recorded logits, a W8A8 folder made by hand against transformers with the same folder, and
+what `--format hf` writes, from the command line to the verdict."""
 import json
 import os
+import subprocess
 import unittest
 
 import numpy
@@ -9,6 +11,7 @@ import quantise
 import support
 
 EXACT = 1e-3  # of a log-probability: float32 sums in another order
+PROGRAM = os.path.abspath(os.environ.get("FLAGRELEASE") or os.path.join(support.SOURCE, "build/release/flagrelease"))
 
 
 def logprobs(logits):
@@ -75,6 +78,27 @@ class Vllm(support.Case):
         theirs = numpy.abs(there - numpy.take_along_axis(expected[folder], answer["topk_ids"], -1)).mean()
         print("vllm W8A8: log-probabilities %.2e on average from the same weights in float32, transformers' %.2e" % (ours, theirs))
         self.assertTrue(theirs / 1.5 < ours < theirs * 1.5, (ours, theirs))
+
+    def migrate(self, scheme, *words):
+        done = subprocess.run([PROGRAM, "migrate", support.EXAMPLE, "--chip", "x86-64", "--format", "hf", "--scheme", scheme, "--device", "vllm:cpu",
+                               "--out", self.path("out-" + scheme), "--json", "--quiet", *words], capture_output=True, text=True, timeout=1200)
+        self.assertTrue(done.stdout, done.stderr)
+        return done, json.loads(done.stdout)
+
+    def test_migrated(self):
+        """The folder of a migration in vLLM: every case of the gate, on evidence of tier T2."""
+        for scheme in ("source", "w8a8"):
+            with self.subTest(scheme):
+                done, said = self.migrate(scheme, "--gate", "logprobs")
+                self.assertEqual((done.returncode, said["verdict"]), (0, "ACCEPT"), done.stdout + done.stderr)
+                self.assertEqual([output["name"] for output in said["outputs"]], ["topk_logprobs"])
+                print("vllm --scheme %s: log-probabilities apart %.2e at most, nmse %.2e" %
+                      (scheme, said["outputs"][0]["logprob"], said["outputs"][0]["nmse"]))
+        # Every check passed, and a gate that asks for logits is not satisfied by lists.
+        done, said = self.migrate("w8a8")
+        self.assertEqual((done.returncode, said["verdict"]), (4, "UNPROVEN"), done.stdout + done.stderr)
+        self.assertEqual({check["state"] for check in said["checks"]}, {"passed", "not-applicable"})
+        self.assertTrue(any("shows T2, the gate needs T1" in reason for reason in said["reasons"]), said["reasons"])
 
     def test_refusals(self):
         def refused(kind, call):

@@ -8,7 +8,7 @@
 // RUN: not flagrelease-opt %s --fr-quantize-weights="kind=int bits=4 columns=64 skip=embedding,output" 2>&1 | FileCheck %s --check-prefix=REFUSED
 // RUN: not flagrelease-opt %s --fr-quantize-weights="kind=blocks formats=up.weight=q4_k" 2>&1 | FileCheck %s --check-prefix=WIDE
 // RUN: not flagrelease-opt %s --fr-quantize-weights="kind=ints" 2>&1 | FileCheck %s --check-prefix=KIND
-// RUN: not flagrelease-opt %s --fr-quantize-weights="layout=gptq" 2>&1 | FileCheck %s --check-prefix=LAYOUT
+// RUN: not flagrelease-opt %s --fr-quantize-weights="layout=gguf" 2>&1 | FileCheck %s --check-prefix=LAYOUT
 // RUN: not flagrelease-opt %s --fr-quantize-weights="bits=9" 2>&1 | FileCheck %s --check-prefix=BITS
 // RUN: not flagrelease-opt %s --fr-quantize-weights="scale=i8" 2>&1 | FileCheck %s --check-prefix=SCALE
 // RUN: not flagrelease-opt %s --fr-quantize-weights="kind=blocks formats=up.weight=q9_0" 2>&1 | FileCheck %s --check-prefix=FORMAT
@@ -22,8 +22,8 @@
 // REFUSED: "up.weight"]): its rows of 32 numbers are no whole groups of 64
 // REFUSED: note: {{.*}}choose a scheme whose groups fit, or pass --allow-type-fallback
 // WIDE: error: its rows of 32 numbers are no whole blocks of q4_k
-// KIND: fr-quantize-weights: kind 'ints' is none of int, fp8, blocks
-// LAYOUT: fr-quantize-weights: layout 'gptq' is none of compressed-tensors, fp8, onnx, effective
+// KIND: fr-quantize-weights: kind 'ints' is none of int, fp8, mxfp4, blocks
+// LAYOUT: fr-quantize-weights: layout 'gguf' is none of compressed-tensors, fp8, gptq, onnx, effective
 // BITS: fr-quantize-weights: integers have 2 to 8 bits
 // SCALE: fr-quantize-weights: scale 'i8' is no float type
 // FORMAT: fr-quantize-weights: 'up.weight=q9_0' names no block format

@@ -163,6 +163,29 @@ TEST_CASE("the shipped gate") {
     CHECK_FALSE(one.from.empty());
 }
 
+TEST_CASE("the shipped gate for lists of log-probabilities") {
+  Diagnostics diags;
+  FailureOr<Gate> gate = readGate(shippedRecipes("gates/logprobs.yaml"), schemes().names(), diags),
+                  other = readGate(shippedRecipes("gates/default.yaml"), schemes().names(), diags);
+  INFO(said(diags));
+  REQUIRE((succeeded(gate) && succeeded(other)));
+  CHECK(gate->tier == Tier::T2);
+  CHECK(gate->onTarget);
+  CHECK(gate->required == other->required);
+  CHECK(gate->cases.lengths == other->cases.lengths);
+  // Both judge lists alike: one accepts, the other reports them beside what it needs.
+  for (const std::string &scheme : schemes().names()) {
+    const Tolerance *own = gate->tolerance(Tier::T2, NumberFormat::FP32, scheme),
+                    *theirs = other->tolerance(Tier::T2, NumberFormat::FP32, scheme);
+    INFO(scheme);
+    CHECK((own != nullptr) == (theirs != nullptr));
+    if (own && theirs)
+      CHECK(own->logprob == theirs->logprob);
+  }
+  REQUIRE(gate->tolerance(Tier::T2, NumberFormat::FP32, "source"));
+  CHECK(gate->tolerance(Tier::T2, NumberFormat::FP32, "w8a8"));
+}
+
 static std::string
 gateText(StringRef accept = "{tier: T1, on_target: true, checks: [bytes]}",
          StringRef cases = "{seed: 1, lengths: [8], decode_steps: 1, positions: {last: 1}, budget_s: 1}",

@@ -76,6 +76,7 @@ TEST_CASE("gguf section: mistakes, with line and column", "[recipes]") {
       {"tensors: {a: {from: b, rows: \"h (2 d) -> h (d d)\"}}\nkeys: {}\n", {"must have the same axes"}},
       {"tensors: {a: {from: b, rows: \"h*d -> d h\"}}\nkeys: {}\n", {"'*' has no meaning"}},
       {"tensors: {a: {from: b, rows: \"h (2 d) -> h (d 2)\"}}\nkeys: {}\n", {"more than one axis has no size"}},
+      {"tensors: {}\nkeys: {}\nignore: {a: null}\n", {"'a' needs the reason why files do without it"}},
       {"tensors: {}\nkeys: {}\nmade: {m: {when: n}}\n", {"has `list` or `rope_factors`"}},
       {"tensors: {}\nkeys: {}\nmade: {m: {rope_factors: {dim: n}}}\n", {"rope_factors lacks the key 'theta'"}},
       {"tensors: {}\nkeys: {}\nrefuse: {when: n}\n", {"`refuse` is a list"}},

@@ -1,8 +1,10 @@
 #include "tests/validators/FakeModel.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace flagrelease::test {
 
@@ -69,6 +71,35 @@ template <typename T> void pooled(const FakeCall &call, const FakeAnswer &answer
   outputs["sentence_embedding"] = embedding;
 }
 
+constexpr int64_t kListed = 5;
+
+/// What a device of tier T2 says instead of `logits`.
+void listed(NamedTensors &outputs, Mistake mistake) {
+  const HostTensor logits = outputs.at("logits");
+  const int64_t batch = logits.shape[0], tokens = logits.shape[1], width = logits.shape[2];
+  HostTensor ids(DType::I64, {batch, tokens, kListed}), logprobs(DType::F32, {batch, tokens, kListed});
+  for (int64_t row = 0; row < batch * tokens; ++row) {
+    const float *own = logits.as<float>() + row * width;
+    double sum = 0;
+    for (int64_t v = 0; v < width; ++v)
+      sum += std::exp(static_cast<double>(own[v]));
+    std::vector<int64_t> order(width);
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return own[a] != own[b] ? own[a] > own[b] : a < b; });
+    if (mistake == Mistake::LeftOut)
+      order.erase(order.begin());
+    if (mistake == Mistake::Twice)
+      order[1] = order[0];
+    for (int64_t k = 0; k < kListed; ++k) {
+      ids.as<int64_t>()[row * kListed + k] = order[k];
+      logprobs.as<float>()[row * kListed + k] = static_cast<float>(own[order[k]] - std::log(sum));
+    }
+  }
+  outputs.erase("logits");
+  outputs["topk_ids"] = ids;
+  outputs["topk_logprobs"] = logprobs;
+}
+
 std::vector<std::vector<int64_t>> rowsOf(const HostTensor &tensor, int64_t columns) {
   std::vector<std::vector<int64_t>> rows(tensor.shape[0]);
   for (int64_t b = 0; b < tensor.shape[0]; ++b)
@@ -118,7 +149,9 @@ FailureOr<LoadedModel> FakeDevice::load(StringRef artefact, const LoadOptions &o
   model.inputs = {{"input_ids", DType::I64, {batch, length}},
                   {"attention_mask", DType::I32, {batch, -1}},
                   {"position_ids", DType::I64, {batch, length}}};
-  if (shape.generates)
+  if (evidence == EvidenceTier::T2)
+    model.outputs = {{"topk_ids", DType::I64, {batch, length, kListed}}, {"topk_logprobs", DType::F32, {batch, length, kListed}}};
+  else if (shape.generates)
     model.outputs = {{"logits", DType::F32, {batch, length, kFakeVocabulary}}};
   else
     model.outputs = {{"logits", DType::F32, {batch, 3}}, {"sentence_embedding", DType::F32, {batch, 4}}};
@@ -225,6 +258,8 @@ FailureOr<NamedTensors> FakeDevice::run(const NamedTensors &inputs, Diagnostics 
   default:
     break;
   }
+  if (evidence == EvidenceTier::T2)
+    listed(outputs, mistake);
   if (taps) {
     outputs["embed"] = answer.embed;
     if (mistake != Mistake::MissingTap)

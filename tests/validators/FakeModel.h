@@ -2,7 +2,7 @@
 //
 // Over ids of 32: e(id) in R^4; the value of a token is cos(position / 20) e and its position; h_t sums the values of all real
 // tokens up to t, weighted by 1 / (1 + distance in positions); logits are 32 fixed mixtures of h. The cache holds values. Taps:
-// "embed", "layers.0" [B, S, 4].
+// "embed", "layers.0" [B, S, 4]. With tier T2 the device answers the 5 best ids instead of logits.
 #pragma once
 
 #include "devices/Device.h"
@@ -29,6 +29,8 @@ enum class Mistake {
   Shape,          ///< one logit too few
   Crash,          ///< run fails
   MissingTap,
+  LeftOut, ///< of tier T2: the best id is not listed
+  Twice,   ///< of tier T2: an id is listed twice
 };
 
 struct FakeShape {

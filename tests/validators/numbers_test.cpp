@@ -339,6 +339,46 @@ TEST_CASE("what ends a validation") {
   CHECK(stopped.diags.errors().front().cause == Cause::Later);
 }
 
+TEST_CASE("a device that lists the best ids is compared by their log-probabilities") {
+  struct {
+    const char *name;
+    FakeShape shape;
+    Mistake mistake;
+    const char *states, *reason;
+  } const forms[] = {
+      {"right, cached", {.cached = true}, Mistake::None, kAllPassed, ""},
+      {"right, no cache", {}, Mistake::None, kUncached, ""},
+      {"the layer", {}, Mistake::OnePercent, "prefill failed, decode not-applicable, batch failed", "topk_logprobs: logprob"},
+      {"padding is read", {}, Mistake::MaskIgnored, "prefill passed, decode not-applicable, batch failed", ""},
+      {"decode position",
+       {.cached = true},
+       Mistake::DecodePosition,
+       "prefill passed, decode failed, batch failed, cache failed",
+       ""},
+      {"NaN", {}, Mistake::NotANumber, "prefill failed", ""},
+      {"the best is left out", {}, Mistake::LeftOut, "prefill failed", "topk_logprobs: logprob"},
+      {"an id twice", {}, Mistake::Twice, "prefill failed", "twice"},
+  };
+  for (const auto &form : forms)
+    DYNAMIC_SECTION(form.name) {
+      Run run{form.shape, form.mistake};
+      FailureOr<NumbersResult> result = run.go(defaultGate(), nullptr, EvidenceTier::T2);
+      INFO(textOf(run.diags));
+      REQUIRE(succeeded(result));
+      INFO(statesOf(*result) << ": " << reasonOf(*result, GateCheck::Prefill) << reasonOf(*result, GateCheck::Tokens));
+      CHECK(StringRef(statesOf(*result)).starts_with(form.states));
+      CHECK(StringRef(reasonOf(*result, GateCheck::Prefill)).contains(form.reason));
+      CHECK(result->tolerance->tier == Tier::T2);
+      CHECK(result->worstByOutput().count("topk_logprobs") == 1);
+      CHECK(llvm::any_of(result->notRun, [](const NotRun &one) { return one.check == "taps"; }));
+      if (form.mistake == Mistake::None)
+        CHECK(*result->worstByOutput().at("topk_logprobs").logprob < 1e-5);
+      // The listed ids are right, each with its own number: only the list as a whole is not.
+      if (form.mistake == Mistake::LeftOut)
+        CHECK(result->worstByOutput().at("topk_logprobs").maxAbs < 1e-5);
+    }
+}
+
 TEST_CASE("a device that shows tokens only proves no numbers") {
   Run run{{}};
   FailureOr<NumbersResult> result = run.go(defaultGate(), nullptr, EvidenceTier::T3);

@@ -586,9 +586,10 @@ Cuts cutsOf(Value value) {
   Cuts cuts{std::vector<int64_t>(rankOf(value.getType()), 1), kPart};
   auto pack = value.getDefiningOp<fr::PackOp>();
   Value codes = pack ? pack.getX() : value;
-  if (auto op = codes.getDefiningOp<fr::QuantizeOp>())
-    for (auto [align, block, size] : llvm::zip_equal(cuts.align, op.getBlocks(), staticShape(codes.getType())))
-      align = std::min(block, size);
+  auto turned = codes.getDefiningOp<fr::TransposeOp>();
+  if (auto op = (turned ? turned.getX() : codes).getDefiningOp<fr::QuantizeOp>())
+    for (auto [axis, size] : llvm::enumerate(staticShape(codes.getType())))
+      cuts.align[axis] = std::min(op.getBlocks()[turned ? turned.getPermutation()[axis] : static_cast<int64_t>(axis)], size);
   if (pack) {
     // In words: as many as hold whole blocks and whole integers.
     int64_t &align = cuts.align[pack.getAxis()];
