@@ -152,7 +152,7 @@ INFER(AttentionOp) {
   DimExprs q = dimsOf(op.getQ().getType()), k = dimsOf(op.getK().getType()), v = dimsOf(op.getV().getType());
   if (q.size() != 4 || k.size() != 4 || v.size() != 4)
     return fail(loc, "heads have rank 4");
-  if (q[3] != k[3] || k[1] != v[1] || k[2] != v[2] || q[0] != k[0])
+  if (q[3] != k[3] || k[1] != v[1] || k[2] != v[2] || q[0] != k[0] || k[0] != v[0])
     return fail(loc, "q, k and v do not fit");
   if (!q[1].isStatic() || !k[1].isStatic() || k[1].value() == 0 || q[1].value() % k[1].value() != 0)
     return fail(loc, q[1].str() + " query heads do not share " + k[1].str() + " key heads evenly");
@@ -214,8 +214,10 @@ static LogicalResult windowSizes(MutableArrayRef<DimExpr> sizes, ArrayRef<int64_
 static FailureOr<SmallVector<int64_t>> kernelOf(Value weight, size_t rank, std::optional<Location> loc) {
   DimExprs dims = dimsOf(weight.getType());
   SmallVector<int64_t> kernel;
-  if (dims.size() != rank || !llvm::all_of(dims, [](const DimExpr &dim) { return dim.isStatic(); }))
-    return fail(loc, "the kernel has rank " + Twine(dims.size()) + ", the input " + Twine(rank));
+  if (dims.size() != rank || rank < 3 || rank > 5)
+    return fail(loc, "the kernel has rank " + Twine(dims.size()) + ", the input " + Twine(rank) + "; both are 3 to 5");
+  if (!llvm::all_of(dims, [](const DimExpr &dim) { return dim.isStatic(); }))
+    return fail(loc, "the sizes of a kernel are numbers");
   for (const DimExpr &dim : ArrayRef(dims).drop_front(2))
     kernel.push_back(dim.value());
   return kernel;
@@ -255,9 +257,15 @@ INFER(ConvTransposeOp) {
   x[1] = w[1] * op.getGroups();
   if (op.getBias() && dimsOf(op.getBias().getType()) != DimExprs{x[1]})
     return fail(loc, "bias and kernel do not fit");
-  for (size_t d = 0; d < rank; ++d)
-    x[2 + d] = (x[2 + d] - DimExpr(1)) * op.getStrides()[d] +
-               DimExpr(op.getDilations()[d] * ((*kernel)[d] - 1) + 1 + op.getExtra()[d] - op.getLow()[d] - op.getHigh()[d]);
+  for (size_t d = 0; d < rank; ++d) {
+    if (op.getStrides()[d] < 1 || op.getDilations()[d] < 1)
+      return fail(loc, "strides and dilations are at least 1");
+    DimExpr size = (x[2 + d] - DimExpr(1)) * op.getStrides()[d] +
+                   DimExpr(op.getDilations()[d] * ((*kernel)[d] - 1) + 1 + op.getExtra()[d] - op.getLow()[d] - op.getHigh()[d]);
+    if (size.isStatic() && size.value() < 1)
+      return fail(loc, "margins leave nothing of a size " + x[2 + d].str());
+    x[2 + d] = size;
+  }
   results.push_back(tensorType(x, elementOf(op.getX().getType())));
   return success();
 }
@@ -276,7 +284,7 @@ INFER(PoolOp) {
 
 LogicalResult InterpolateOp::verify() {
   DimExprs from = dimsOf(getX().getType()), to = dimsOf(getType());
-  if (from.size() < 3 || from.size() != to.size() || from[0] != to[0] || from[1] != to[1] ||
+  if (from.size() < 3 || from.size() > 5 || from.size() != to.size() || from[0] != to[0] || from[1] != to[1] ||
       elementOf(getX().getType()) != elementOf(getType()))
     return emitOpError("changes spatial sizes only, not ") << getX().getType() << " to " << getType();
   return success();
@@ -286,15 +294,19 @@ INFER(MoeOp) {
   ADAPTOR(MoeOp);
   DimExprs x = dimsOf(op.getX().getType()), indices = dimsOf(op.getIndices().getType()), up = dimsOf(op.getUp().getType()),
            down = dimsOf(op.getDown().getType());
-  if (up.size() != 3 || down.size() != 3 || x.empty())
-    return fail(loc, "experts are stacked along a first axis of three");
+  auto isStack = [](const DimExprs &dims) {
+    return dims.size() == 3 && llvm::all_of(dims, [](const DimExpr &dim) { return dim.isStatic(); });
+  };
+  if (!isStack(up) || !isStack(down) || x.empty())
+    return fail(loc, "experts are stacked along a first axis of three, whose sizes are numbers");
   if (x.back() != up[2] || down[1] != x.back() || down[2] != up[1] || down[0] != up[0])
     return fail(loc, "experts [" + up[0].str() + ", " + up[1].str() + ", " + up[2].str() + "] and [" + down[0].str() + ", " +
                          down[1].str() + ", " + down[2].str() + "] do not fit " + x.back().str() + " features");
   if (op.getGate() && dimsOf(op.getGate().getType()) != up)
     return fail(loc, "gate and up differ in shape");
   if (dimsOf(op.getScores().getType()) != indices || indices.size() != x.size() ||
-      ArrayRef(indices).drop_back() != ArrayRef(x).drop_back() || !isa<IntegerType>(elementOf(op.getIndices().getType())))
+      ArrayRef(indices).drop_back() != ArrayRef(x).drop_back() || !indices.back().isStatic() ||
+      !isa<IntegerType>(elementOf(op.getIndices().getType())))
     return fail(loc, "indices and scores have one entry for each token and choice");
   for (auto [bias, size] : {std::pair<Value, DimExpr>{op.getGateBias(), up[1]}, {op.getUpBias(), up[1]}, {op.getDownBias(), down[1]}})
     if (bias && dimsOf(bias.getType()) != DimExprs{up[0], size})

@@ -157,6 +157,8 @@ INFER(PadOp) {
   for (auto [dim, low, high] : llvm::zip_equal(dims, op.getLow(), op.getHigh())) {
     if (low < 0 || high < 0)
       return fail(loc, "a margin is not negative");
+    if (op.getMode() == PadMode::Reflect && dim.isStatic() && std::max(low, high) >= dim.value() && low + high > 0)
+      return fail(loc, "a margin of " + Twine(std::max(low, high)) + " reflects a size of " + dim.str());
     dim = dim + DimExpr(low + high);
   }
   results.push_back(tensorType(dims, elementOf(op.getX().getType())));

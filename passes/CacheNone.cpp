@@ -24,10 +24,13 @@ struct CacheNonePass : impl::CacheNoneBase<CacheNonePass> {
     for (FixedStateUse &use : *fixed) {
       for (fr::StateReadOp read : use.reads) {
         mlir::OpBuilder builder(read);
-        auto scalar = tensorType({}, elementOf(read.getType()));
+        mlir::Type element = elementOf(read.getType());
+        const double init = use.state.getInit().convertToDouble();
+        mlir::Attribute number = isa<mlir::FloatType>(element)
+                                     ? mlir::Attribute(builder.getFloatAttr(element, init))
+                                     : mlir::Attribute(builder.getIntegerAttr(element, static_cast<int64_t>(init)));
         mlir::Value first = builder.create<fr::ConstantOp>(
-            read.getLoc(), cast<mlir::ElementsAttr>(mlir::DenseElementsAttr::get(
-                               scalar, static_cast<float>(use.state.getInit().convertToDouble()))));
+            read.getLoc(), cast<mlir::ElementsAttr>(mlir::DenseElementsAttr::get(mlir::cast<mlir::ShapedType>(tensorType({}, element)), number)));
         read.getResult().replaceAllUsesWith(builder.create<fr::BroadcastOp>(read.getLoc(), read.getType(), first));
         read.erase();
       }

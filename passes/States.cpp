@@ -7,6 +7,20 @@
 using namespace mlir;
 using namespace flagrelease;
 
+/// Arguments are added to the function that holds the state; a caller would have to pass them through.
+template <typename Use> static LogicalResult refuseCalled(ModuleOp module, ArrayRef<Use> uses) {
+  llvm::DenseMap<StringRef, func::CallOp> calls;
+  module.walk([&](func::CallOp call) { calls.try_emplace(call.getCallee(), call); });
+  llvm::SmallPtrSet<Operation *, 4> reported;
+  for (Use use : uses)
+    if (func::CallOp call = calls.lookup(use.function.getSymName()); call && reported.insert(use.function).second) {
+      InFlightDiagnostic d = use.function.emitOpError("keeps state '")
+                             << use.state.getSymName() << "' and is called by another function";
+      d.attachNote(call.getLoc()) << "called here; a part with states is an entry of its own";
+    }
+  return success(reported.empty());
+}
+
 FailureOr<SmallVector<StateUse>> flagrelease::findStates(ModuleOp module) {
   SmallVector<StateUse> uses;
   llvm::DenseMap<Operation *, fr::StateAppendOp> seen;
@@ -27,17 +41,7 @@ FailureOr<SmallVector<StateUse>> flagrelease::findStates(ModuleOp module) {
     }
     uses.push_back({state, append, function});
   });
-  // Arguments are added to the function that holds the state; a caller would have to pass them through.
-  llvm::DenseMap<StringRef, func::CallOp> calls;
-  module.walk([&](func::CallOp call) { calls.try_emplace(call.getCallee(), call); });
-  llvm::SmallPtrSet<Operation *, 4> reported;
-  for (StateUse &use : uses)
-    if (func::CallOp call = calls.lookup(use.function.getSymName()); call && reported.insert(use.function).second) {
-      InFlightDiagnostic d = use.function.emitOpError("keeps state '")
-                             << use.state.getSymName() << "' and is called by another function";
-      d.attachNote(call.getLoc()) << "called here; a part with states is an entry of its own";
-      bad = true;
-    }
+  bad |= failed(refuseCalled<StateUse>(module, uses));
   if (bad)
     return failure();
   // Layer, then key before value, then the order of use.
@@ -61,18 +65,38 @@ FailureOr<SmallVector<FixedStateUse>> flagrelease::findFixedStates(ModuleOp modu
     return uses[it->second];
   };
   bool bad = false;
+  auto report = [&](Operation *op, const Twine &what, Operation *earlier, StringRef note) {
+    InFlightDiagnostic d = op->emitOpError(what);
+    if (earlier)
+      d.attachNote(earlier->getLoc()) << note;
+    bad = true;
+  };
+  auto inOneFunction = [&](FixedStateUse &state, Operation *op) {
+    if (op->getParentOfType<func::FuncOp>() == state.function)
+      return true;
+    report(op, "uses state '" + state.state.getSymName() + "' of another function",
+           state.update ? state.update.getOperation() : state.reads.front().getOperation(), "first here");
+    return false;
+  };
   module.walk([&](Operation *op) {
     if (auto read = dyn_cast<fr::StateReadOp>(op)) {
-      use(read.getState(), op).reads.push_back(read);
+      FixedStateUse &state = use(read.getState(), op);
+      if (!inOneFunction(state, op))
+        return;
+      if (state.update)
+        report(op, "reads state '" + read.getState() + "' after its update; a read gives what the call before left", state.update,
+               "updated here");
+      state.reads.push_back(read);
     } else if (auto update = dyn_cast<fr::StateUpdateOp>(op)) {
       FixedStateUse &state = use(update.getState(), op);
-      if (state.update) {
-        update.emitOpError("updates state '") << update.getState() << "' a second time in one call";
-        bad = true;
-      }
+      if (!inOneFunction(state, op))
+        return;
+      if (state.update)
+        report(op, "updates state '" + update.getState() + "' a second time in one call", state.update, "first here");
       state.update = update;
     }
   });
+  bad |= failed(refuseCalled<FixedStateUse>(module, uses));
   if (bad)
     return failure();
   llvm::stable_sort(uses, [](const FixedStateUse &a, const FixedStateUse &b) {

@@ -24,7 +24,8 @@ struct FixedStateUse {
   fr::StateUpdateOp update; ///< null: nothing changes it
   mlir::func::FuncOp function;
 };
-/// Those of every kind but kv that a function reads, in order of layer and use. Fails with a diagnostic on two updates.
+/// Those of every kind but kv that a function reads, in order of layer and use. Fails with a diagnostic on two updates, on a read
+/// after the update, and where a state belongs to two functions or to one that another calls.
 mlir::FailureOr<llvm::SmallVector<FixedStateUse>> findFixedStates(mlir::ModuleOp module);
 /// Turns them into arguments and results ("past_states.3.conv", "present_states.3.conv").
 mlir::LogicalResult exposeFixedStates(mlir::ModuleOp module);

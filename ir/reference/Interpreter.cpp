@@ -331,6 +331,8 @@ LogicalResult Interpreter<T>::runScan(fr::ScanOp scan, Values &values, RefContex
     if (failed(runBlock(body, values, context, inner, none)))
       return failure();
     for (auto [i, yielded] : llvm::enumerate(body.getTerminator()->getOperands())) {
+      if (failed(context.materialise(values[yielded])))
+        return failure();
       if (i < stateCount)
         carried[i] = values[yielded];
       else

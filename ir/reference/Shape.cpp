@@ -102,6 +102,11 @@ template <typename T> LogicalResult pad(REF_PARAMS) {
   auto padOp = cast<fr::PadOp>(op);
   const std::vector<int64_t> own = stridesOf(in[0]->shape), places[1] = {stridesOf(out[0].shape)};
   const fr::PadMode mode = padOp.getMode();
+  if (mode == fr::PadMode::Reflect)
+    for (auto [low, high, size] : llvm::zip_equal(padOp.getLow(), padOp.getHigh(), in[0]->shape))
+      if (low + high > 0 && std::max(low, high) >= size)
+        return context.diags.error("fr.pad", "a margin of " + Twine(std::max(low, high)) + " reflects a size of " + Twine(size),
+                                   "give longer inputs");
   const double value = padOp.getValue().convertToDouble();
   walk(out[0].shape, places, [&](int64_t flat, const int64_t *) {
     int64_t rest = flat, from = 0;
@@ -129,6 +134,8 @@ template <typename T> LogicalResult pad(REF_PARAMS) {
 
 template <typename T> LogicalResult topK(REF_PARAMS) {
   const int64_t k = cast<fr::TopKOp>(op).getK(), n = in[0]->shape.back();
+  if (k > n)
+    return context.diags.error("fr.top_k", "takes the " + Twine(k) + " largest of " + Twine(n), "give longer inputs");
   std::vector<int64_t> order(n);
   for (int64_t row = 0; row < (n ? in[0]->elements() / n : 0); ++row) {
     std::iota(order.begin(), order.end(), 0);

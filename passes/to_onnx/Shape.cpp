@@ -93,8 +93,8 @@ Values lowerPad(fr::PadOp op, Emitter &e) {
   margins.append(op.getHigh().begin(), op.getHigh().end());
   Type element = elementOf(x.getType());
   Values inputs{x, e.ints(margins)};
-  if (double value = op.getValue().convertToDouble(); value != 0 && isa<FloatType>(element))
-    inputs.push_back(e.scalar(value, element));
+  if (double value = op.getValue().convertToDouble(); value != 0)
+    inputs.push_back(isa<FloatType>(element) ? e.scalar(value, element) : e.cast(e.scalarInt(static_cast<int64_t>(value)), element));
   return {e.node("Pad", inputs, op.getType(), {e.text("mode", kModes[static_cast<int>(op.getMode())])})};
 }
 

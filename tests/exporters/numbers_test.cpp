@@ -1,6 +1,7 @@
 // Every fr op, lowered for several opsets and toolchains, exported and run by ONNX Runtime, against the reference in fp64.
 #include "tests/devices/Support.h"
 #include "tests/exporters/OnnxCases.h"
+#include "tests/ir/KindsOracle.h"
 
 #include "ir/onnx/Onnx.h"
 
@@ -117,11 +118,47 @@ TEST_CASE("every op gives the reference's numbers on ONNX Runtime", "[numbers]")
   Diagnostics diags;
   FailureOr<std::unique_ptr<Device>> device = openDevice("ort:cpu", testConfig(), diags);
   REQUIRE(succeeded(device));
-  for (const char *stem : {"elementwise", "shape", "gather", "layers", "rotary", "attention", "static", "quant"}) {
+  for (const char *stem : {"elementwise", "shape", "gather", "layers", "rotary", "attention", "static", "quant", "kinds"}) {
     std::string text = textOfFile(std::string(FLAGRELEASE_SOURCE_DIR) + "/tests/exporters/Inputs/" + stem + ".mlir");
     std::vector<Variant> variants = variantsOf(text);
     REQUIRE(!variants.empty());
     for (auto [number, variant] : llvm::enumerate(variants))
       runVariant(text, stem, variant, static_cast<int>(number), **device);
+  }
+}
+
+TEST_CASE("what the kinds of models brought gives torch's numbers on ONNX Runtime", "[numbers]") {
+  if (!haveOrt())
+    return;
+  Diagnostics diags;
+  FailureOr<std::unique_ptr<Device>> device = openDevice("ort:cpu", testConfig(), diags);
+  REQUIRE(succeeded(device));
+  const std::string text = kindsModule();
+  mlir::MLIRContext context;
+  auto module = parseModule(text, context);
+  REQUIRE(module);
+  TestWeights weights(*module);
+  Variant variant;
+  OnnxReport report;
+  REQUIRE(succeeded(convertToOnnx(*module, variant.target(), report, diags)));
+  for (const OracleCase &oracle : oracleCases()) {
+    INFO("@" << oracle.function);
+    ExportRequest request;
+    request.module = *module;
+    request.checkpoint = &weights.checkpoint();
+    request.function = oracle.function;
+    request.leastUse = 0;
+    FailureOr<ExportPlan> plan = findExporter("onnx")->run(request, diags);
+    REQUIRE(succeeded(plan));
+    const std::string folder = std::string(FLAGRELEASE_BINARY_DIR) + "/tests/exporters/models/oracle." + oracle.function;
+    std::filesystem::remove_all(folder);
+    writeArtefact(*plan, *module, weights, folder);
+    FailureOr<LoadedModel> loaded = (*device)->load(folder, {}, diags);
+    INFO(problems(diags));
+    REQUIRE(succeeded(loaded));
+    FailureOr<NamedTensors> got = (*device)->run(oracle.inputs, diags);
+    INFO(problems(diags));
+    REQUIRE(succeeded(got));
+    checkAgainst(oracle, *got, 1e-5);
   }
 }

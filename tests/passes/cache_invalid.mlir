@@ -39,3 +39,57 @@ func.func @main(%x: !value) -> !all {
   %0 = func.call @decoder(%x) : (!value) -> !all
   return %0 : !all
 }
+
+// -----
+
+!h = tensor<?x8xf32, #fr.dims<B, _>>
+fr.state @h recurrent layer 0 part "h" axis 0 : !h
+func.func @updates_twice(%x: !h) {
+  // expected-note @+1 {{first here}}
+  fr.state.update @h, %x : !h
+  // expected-error @+1 {{'fr.state.update' op updates state 'h' a second time in one call}}
+  fr.state.update @h, %x : !h
+  return
+}
+
+// -----
+
+!h = tensor<?x8xf32, #fr.dims<B, _>>
+fr.state @h recurrent layer 0 part "h" axis 0 : !h
+func.func @reads_late(%x: !h) -> !h {
+  // expected-note @+1 {{updated here}}
+  fr.state.update @h, %x : !h
+  // expected-error @+1 {{'fr.state.read' op reads state 'h' after its update; a read gives what the call before left}}
+  %0 = fr.state.read @h : !h
+  return %0 : !h
+}
+
+// -----
+
+!h = tensor<?x8xf32, #fr.dims<B, _>>
+fr.state @h recurrent layer 0 part "h" axis 0 : !h
+// expected-error @+1 {{keeps state 'h' and is called by another function}}
+func.func @mixer() -> !h {
+  %0 = fr.state.read @h : !h
+  return %0 : !h
+}
+func.func @main() -> !h {
+  // expected-note @+1 {{called here; a part with states is an entry of its own}}
+  %0 = func.call @mixer() : () -> !h
+  return %0 : !h
+}
+
+// -----
+
+!h = tensor<?x8xf32, #fr.dims<B, _>>
+fr.state @h recurrent layer 0 part "h" axis 0 : !h
+func.func @one(%x: !h) {
+  // expected-note @+1 {{first here}}
+  fr.state.update @h, %x : !h
+  return
+}
+func.func @other() -> !h {
+  // expected-error @+1 {{'fr.state.read' op uses state 'h' of another function}}
+  %0 = fr.state.read @h : !h
+  return %0 : !h
+}
