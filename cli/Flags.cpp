@@ -65,9 +65,6 @@ void flagrelease::declareTarget(CLI::App &app, Options &options) {
   app.add_option("--batch", options.batch, "rows to plan with, or of fixed shapes")->type_name("N")->check(between(1, 1 << 20));
   app.add_flag("--strict-plan", options.strictPlan,
                "operators that are listed by name only, or not at all, count as unsupported");
-  app.add_flag("--allow-requantize", options.allowRequantize, "quantise a source that is quantised already");
-  app.add_flag("--allow-type-fallback", options.allowTypeFallback,
-               "a tensor whose rows are no whole groups of the scheme is stored otherwise, and listed");
   app.add_option("--dump-dir", options.dumpDir, "writes the module after each pass")->type_name("DIR");
 }
 

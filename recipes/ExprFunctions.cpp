@@ -219,6 +219,21 @@ static Result applyPick(ArrayRef<Value> args, std::string &error) {
   }
   return list[static_cast<size_t>(args[1].integer())];
 }
+/// x, if the list has it: a kind of layer that nobody thought of is an error, not the kind of `else`.
+static Result applyOneOf(ArrayRef<Value> args, std::string &error) {
+  if (!args[1].isArray()) {
+    error = "needs a list, got " + describeValue(args[1]);
+    return std::nullopt;
+  }
+  std::string known;
+  for (const Value &item : args[1].array()) {
+    if (exprEqual(item, args[0]))
+      return args[0];
+    known += (known.empty() ? "" : ", ") + describeValue(item);
+  }
+  error = describeValue(args[0]) + " is none of " + known;
+  return std::nullopt;
+}
 
 ArrayRef<ExprFunction> flagrelease::exprFunctions() {
   static const ExprFunction kFunctions[] = {
@@ -239,6 +254,7 @@ ArrayRef<ExprFunction> flagrelease::exprFunctions() {
       {"first", 1, 1, "(list)", applyFirst},
       {"slice", 3, 3, "(list, from, to)", applySlice},
       {"pick", 2, 2, "(x, i)", applyPick},
+      {"one_of", 2, 2, "(x, list)", applyOneOf},
   };
   return kFunctions;
 }

@@ -1,9 +1,6 @@
 // Every fixture of the families that have a recipe, on the reference device, against transformers' outputs.
-#include "devices/reference/ReferenceModel.h"
 #include "importers/huggingface/Evidence.h"
-#include "importers/huggingface/GraphBuilder.h"
-#include "importers/huggingface/Import.h"
-#include "tests/support/Fixture.h"
+#include "tests/importers/OpenFixture.h"
 #include "tests/support/Padded.h"
 #include "tests/support/TempFolder.h"
 
@@ -16,58 +13,6 @@ using namespace flagrelease;
 using namespace flagrelease::test;
 
 namespace {
-std::string problemsOf(const Diagnostics &diags) {
-  std::string text;
-  for (const Problem &problem : diags.errors())
-    text += problem.where + ": " + problem.what + "\n  " + problem.remedy + "\n";
-  return text;
-}
-
-/// Sets what padded tokens gave to zero: which keys a pad sees is nobody's business.
-HostTensor withoutPads(HostTensor value, const NamedTensors &golden) {
-  auto mask = golden.find("attention_mask");
-  if (mask == golden.end() || value.shape.size() != 3 || value.shape[1] != mask->second.shape[1])
-    return value;
-  int64_t width = value.shape[2];
-  for (int64_t token = 0; token < mask->second.elements(); ++token)
-    if (!mask->second.as<int64_t>()[token])
-      std::fill_n(value.as<float>() + token * width, width, 0.0f);
-  return value;
-}
-
-struct Opened {
-  std::unique_ptr<mlir::MLIRContext> context = std::make_unique<mlir::MLIRContext>();
-  std::unique_ptr<Checkpoint> checkpoint; // its address stays when this moves
-  Imported imported;
-  std::unique_ptr<ReferenceModel> model;
-};
-
-/// Empty: the checkpoint says it.
-std::string taskOf(const Golden &golden) { return golden.task == "text-ranking" ? "rerank" : ""; }
-
-FailureOr<Opened> openFixture(const std::string &folder, const Golden &golden, ReferencePrecision precision, Diagnostics &diags) {
-  Opened opened;
-  FailureOr<RecipeSet> recipes = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", importerGrammar(), diags);
-  FailureOr<Checkpoint> checkpoint = openCheckpoint(folder, diags);
-  if (failed(recipes) || failed(checkpoint))
-    return failure();
-  opened.checkpoint = std::make_unique<Checkpoint>(std::move(*checkpoint));
-  ImportOptions options;
-  options.task = taskOf(golden);
-  if (!options.task.empty())
-    options.taskValues = {{"no_token", 11}, {"yes_token", 12}};
-  FailureOr<Imported> imported = importHuggingFace(*opened.checkpoint, *recipes, options, *opened.context, diags);
-  if (failed(imported))
-    return failure();
-  opened.imported = std::move(*imported);
-  FailureOr<std::unique_ptr<ReferenceModel>> model =
-      ReferenceModel::open(*opened.imported.module, *opened.checkpoint, precision, diags);
-  if (failed(model))
-    return failure();
-  opened.model = std::move(*model);
-  return opened;
-}
-
 /// What the fixtures of this run have proven.
 Evidence &proven() {
   static Evidence evidence;
@@ -155,6 +100,15 @@ TEST_CASE("fixtures on the reference") {
         ++compared;
       }
       CHECK(compared > 0);
+      if (!golden->textInputs.empty()) {
+        FailureOr<NamedTensors> text = opened->model->run(golden->textInputs, {}, diags);
+        INFO(problemsOf(diags));
+        REQUIRE(succeeded(text));
+        double error = nmse(text->at("logits"), golden->tensors.at("text_logits"));
+        INFO("text alone: nmse " << error);
+        CHECK(error <= golden->tolerance("text_logits"));
+        right &= error <= golden->tolerance("text_logits");
+      }
       // Greedy tokens of a decoder behind an encoder, after its row 0.
       if (!golden->greedy.empty() && golden->tensors.count("decoder_input_ids")) {
         NamedTensors row;

@@ -5,6 +5,8 @@
 #include "text/Json.h"
 #include "weights/Safetensors.h"
 
+#include "llvm/Support/GlobPattern.h"
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -237,6 +239,48 @@ double Golden::tolerance(const std::string &output) const {
   return std::max(1e-12, bound * bound);
 }
 
+namespace {
+/// Names of a fixture that no run of the model has, from tests/fixtures/not_compared.txt: FIXTURE (glob), NAME (glob), why. With
+/// "input: " before it, what golden.json has as an output is an input.
+LogicalResult leaveOut(const std::string &fixture, Golden &golden, Diagnostics &diags) {
+  const std::string path = FLAGRELEASE_SOURCE_DIR "/tests/fixtures/not_compared.txt";
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.empty() || line.front() == '#')
+      continue;
+    auto [folder, rest] = StringRef(line).split(' ');
+    auto [name, why] = rest.split(' ');
+    llvm::Expected<llvm::GlobPattern> folders = llvm::GlobPattern::create(folder), names = llvm::GlobPattern::create(name);
+    if (!folders || !names || why.empty())
+      return diags.error(path, "has a line that is none: " + line);
+    if (!folders->match(StringRef(fs::path(fixture).filename().string())))
+      continue;
+    for (const std::string &output : golden.outputs)
+      if (why.starts_with("input: ") && names->match(output))
+        golden.inputs.push_back(output);
+    for (std::vector<std::string> *list : {&golden.outputs, &golden.inputs})
+      if (list == &golden.outputs || !why.starts_with("input: "))
+        llvm::erase_if(*list, [&](const std::string &entry) { return names->match(entry); });
+  }
+  return success();
+}
+
+/// The run of text alone.
+void takeTextRun(Golden &golden) {
+  auto ids = golden.tensors.find("raw_text_ids");
+  if (ids == golden.tensors.end() || !golden.tensors.count("text_logits"))
+    return;
+  for (const std::string &input : golden.inputs)
+    golden.textInputs[input] = golden.tensors.at(input);
+  const HostTensor &prompt = golden.tensors.at("input_ids");
+  for (auto &[name, value] : golden.textInputs)
+    if (value.type == DType::I64 && value.shape == prompt.shape)
+      value = HostTensor::ofInts(ids->second.shape, std::vector<int64_t>(ids->second.elements(), name == "attention_mask" ? 1 : 0));
+  golden.textInputs["input_ids"] = ids->second;
+}
+} // namespace
+
 FailureOr<Golden> readGolden(const std::string &fixture, Diagnostics &diags) {
   FailureOr<json::Value> about = json::parseFile(fixture + "/golden.json", diags);
   FailureOr<NamedTensors> tensors = readSafetensors(fixture + "/golden.safetensors", diags);
@@ -259,6 +303,9 @@ FailureOr<Golden> readGolden(const std::string &fixture, Diagnostics &diags) {
     for (const std::string &name : *names)
       if (!golden.tensors.count(name))
         return diags.error(fixture + "/golden.json", "names " + name + ", which golden.safetensors lacks");
+  if (failed(leaveOut(fixture, golden, diags)))
+    return failure();
+  takeTextRun(golden);
   return golden;
 }
 

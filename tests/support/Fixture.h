@@ -33,7 +33,7 @@ struct MaterialiseOptions {
 LogicalResult materialise(const std::string &fixture, const std::string &folder, Diagnostics &diags,
                           const MaterialiseOptions &options = {});
 
-/// golden.json and golden.safetensors.
+/// golden.json and golden.safetensors. What tests/fixtures/not_compared.txt lists is not in `inputs` and `outputs`.
 struct Golden {
   std::string source, architecture, task; ///< task: "text-generation", "feature-extraction", … as on the hub
   std::vector<std::string> inputs, outputs;
@@ -41,6 +41,9 @@ struct Golden {
   std::map<std::string, double> noise; ///< max|float32 - float64| / max|float64|, by output
   std::vector<int64_t> greedy;         ///< ids that follow row 0; empty where the task has none
   double minMargin = 0;                ///< the smallest difference of the two largest logits along `greedy`
+  /// Of models that take more than text: the text of `raw_text_ids` alone, with the other inputs of the first run, and
+  /// `text_logits` as its logits. Empty where there is none.
+  NamedTensors textInputs;
 
   /// The largest NMSE at which an output counts as equal: max(1e-12, (10 * noise)^2).
   double tolerance(const std::string &output) const;
