@@ -148,11 +148,14 @@ Value GraphBuilder::weight(const std::string &name, llvm::ArrayRef<int64_t> size
   used.push_back(name);
   DimExprs expected(sizes.begin(), sizes.end());
   const CheckpointTensor *tensor = tensors.find(name);
-  if (!tensor) {
-    tensors.missing(name);
-    // Zeros of the right type stand in, so that the import goes on and finds everything else that is missing.
+  // Zeros of the right type stand in, so that the import goes on and finds everything else that is missing.
+  auto standIn = [&]() -> Value {
     auto type = tensorType(expected, builder.getF32Type());
     return builder.create<fr::ConstantOp>(loc(), cast<ElementsAttr>(DenseElementsAttr::get(type, 0.0f)));
+  };
+  if (!tensor) {
+    tensors.missing(name);
+    return standIn();
   }
   tensors.consume(*tensor);
   if (llvm::ArrayRef<int64_t>(tensor->shape) != sizes) {
@@ -165,7 +168,9 @@ Value GraphBuilder::weight(const std::string &name, llvm::ArrayRef<int64_t> size
     (void)diags.error(tensor->name,
                       "has shape " + text(tensor->shape) + ", config.json says " + text(sizes) + " (" + sizesFrom + ")",
                       "config.json and the tensors are of different models: restore both from one revision");
-  } else if (!hasNumbers(tensor->type)) {
+    return standIn();
+  }
+  if (!hasNumbers(tensor->type)) {
     (void)diags.error(tensor->name, "holds " + dtypeName(tensor->type) + ", whose numbers this version does not compute with",
                       "use a checkpoint that stores it as F32, F16, BF16 or F8_E4M3");
   } else if (!isFloat(tensor->type)) {
@@ -562,6 +567,8 @@ FailureOr<SmallVector<Value>> GraphBuilder::scan(const Step &step, const Scope &
   SmallVector<Value> inits, sequences;
   if (failed(values("carry", stateNames, inits)) || failed(values("over", sliceNames, sequences)))
     return failure();
+  if (sequences.empty())
+    return diags.error(step.place.str(), "a scan without a sequence has no steps", "name one in `over`");
   Region region;
   Block &body = region.emplaceBlock();
   DimExpr steps;

@@ -188,6 +188,13 @@ BlockResult buildEinsum(BlockContext &context) {
   auto [first, second] = inputs.split(',');
   const StringRef names[2] = {first.trim(), second.trim()};
   result = result.trim();
+  if (!StringRef(**equation).contains("->") || names[0].empty() || names[1].empty())
+    return context.diags().error(context.step.place.str(), "'" + **equation + "' is no equation of two inputs and a result", "write bsd,de->bse");
+  for (StringRef letters : {names[0], names[1], result})
+    for (char letter : letters)
+      if (letters.count(letter) > 1)
+        return context.diags().error(context.step.place.str(), "'" + letters + "' names axis '" + Twine(letter) + "' twice",
+                                     "correct the equation");
   std::map<char, DimExpr> sizes;
   for (int i = 0; i < 2; ++i) {
     DimExprs dims = dimsOf(context.operands[i].getType());

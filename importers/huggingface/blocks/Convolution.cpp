@@ -60,6 +60,8 @@ FailureOr<std::pair<Value, Value>> kernelOf(BlockContext &context, bool transpos
   FailureOr<Value> given = context.value("kernel_value");
   if (failed(module) || failed(given))
     return failure();
+  if (groups < 1)
+    return context.diags().error(context.step.place.str(), Twine(groups) + " groups of channels", "correct config.json, or the step");
   Value kernel = *given;
   if (!kernel) {
     const CheckpointTensor *tensor = context.graph.findTensor(*module + ".weight");
@@ -92,11 +94,29 @@ FailureOr<std::pair<Value, Value>> kernelOf(BlockContext &context, bool transpos
   return std::pair<Value, Value>(kernel, *bias ? context.weight(*module + ".bias", {outs}, "channels " + Twine(outs)) : Value());
 }
 
+/// x has `spatial` axes behind batch and channels; without a number, any.
+LogicalResult spatialAxes(BlockContext &context, std::optional<size_t> spatial, size_t least = 0) {
+  const size_t rank = context.dims().size();
+  if (spatial ? rank == *spatial + 2 : rank >= least + 2)
+    return success();
+  return context.diags().error(context.step.place.str(),
+                               "takes [batch, channels] and " + (spatial ? std::to_string(*spatial) + " " : std::string()) + "spatial axes, not rank " + Twine(rank),
+                               "reshape first");
+}
+
+/// The static number of channels of x [batch, channels, ..].
+FailureOr<int64_t> channelsOf(BlockContext &context) {
+  if (failed(spatialAxes(context, std::nullopt)))
+    return failure();
+  const DimExpr channels = context.dims()[1];
+  if (!channels.isStatic())
+    return context.diags().error(context.step.place.str(), "the channels have no fixed size here: " + channels.str(), "transpose first");
+  return channels.value();
+}
+
 template <size_t Spatial> BlockResult buildConv(BlockContext &context) {
-  if (context.dims().size() != Spatial + 2)
-    return context.diags().error(context.step.place.str(),
-                                 "takes [batch, channels] and " + Twine(Spatial) + " spatial axes, not rank " + Twine(context.dims().size()),
-                                 "reshape first");
+  if (failed(spatialAxes(context, Spatial)))
+    return failure();
   FailureOr<std::optional<int64_t>> groups = context.optionalInteger("groups");
   auto stride = context.integers("stride", Spatial, 1), low = context.integers("padding", Spatial, 0),
        dilation = context.integers("dilation", Spatial, 1);
@@ -111,6 +131,8 @@ template <size_t Spatial> BlockResult buildConv(BlockContext &context) {
 }
 
 template <size_t Spatial> BlockResult buildConvTranspose(BlockContext &context) {
+  if (failed(spatialAxes(context, Spatial)))
+    return failure();
   FailureOr<std::optional<int64_t>> groups = context.optionalInteger("groups");
   auto stride = context.integers("stride", Spatial, 1), padding = context.integers("padding", Spatial, 0),
        dilation = context.integers("dilation", Spatial, 1), extra = context.integers("extra", Spatial, 0);
@@ -140,7 +162,7 @@ BlockResult buildInterpolate(BlockContext &context) {
   DimExprs dims = context.dims();
   FailureOr<std::optional<std::string>> mode = context.text("mode");
   FailureOr<bool> corners = context.flag("align_corners", false);
-  if (failed(mode) || failed(corners))
+  if (failed(mode) || failed(corners) || failed(spatialAxes(context, std::nullopt, 1)))
     return failure();
   if (context.step.has("factor")) {
     FailureOr<int64_t> factor = context.integer("factor");
@@ -163,7 +185,7 @@ BlockResult buildInterpolate(BlockContext &context) {
       to = *sizes;
     }
     if (to.size() + 2 != dims.size())
-      return context.diags().error(context.step.place.str(), Twine(to.size()) + " sizes for " + Twine(dims.size()) + " axes",
+      return context.diags().error(context.step.place.str(), Twine(to.size()) + " sizes for " + Twine(dims.size() - 2) + " spatial axes",
                                    "give one for each spatial axis");
     std::copy(to.begin(), to.end(), dims.begin() + 2);
   }
@@ -175,9 +197,10 @@ BlockResult buildGroupNorm(BlockContext &context) {
   FailureOr<std::string> module = context.tensorName("weight");
   FailureOr<int64_t> groups = context.integer("groups");
   FailureOr<double> eps = context.number("eps");
-  if (failed(module) || failed(groups) || failed(eps))
+  FailureOr<int64_t> found = channelsOf(context);
+  if (failed(module) || failed(groups) || failed(eps) || failed(found))
     return failure();
-  const int64_t channels = context.dims()[1].value();
+  const int64_t channels = *found;
   Value weight, bias;
   if (!module->empty()) {
     weight = context.weight(*module + ".weight", {channels}, "channels " + Twine(channels));
@@ -191,10 +214,11 @@ BlockResult buildGroupNorm(BlockContext &context) {
 BlockResult buildBatchNorm(BlockContext &context) {
   FailureOr<std::string> module = context.tensorName("weight");
   FailureOr<double> eps = context.number("eps");
-  if (failed(module) || failed(eps))
+  FailureOr<int64_t> found = channelsOf(context);
+  if (failed(module) || failed(eps) || failed(found))
     return failure();
   DimExprs dims = context.dims();
-  const int64_t channels = dims[1].value();
+  const int64_t channels = *found;
   OpBuilder &ops = context.ops();
   Location loc = context.loc();
   DimExprs column(dims.size() - 1, DimExpr(1));

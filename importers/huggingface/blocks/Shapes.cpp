@@ -85,6 +85,16 @@ FailureOr<llvm::SmallVector<int64_t>> intList(BlockContext &context, StringRef n
   return out;
 }
 
+/// Sizes of a tensor that is there as numbers.
+FailureOr<llvm::SmallVector<int64_t>> shapeList(BlockContext &context) {
+  FailureOr<llvm::SmallVector<int64_t>> shape = intList(context, "shape");
+  if (succeeded(shape))
+    for (int64_t size : *shape)
+      if (size < 0)
+        return context.diags().error(context.step.place.str(), "'shape' holds " + Twine(size), "write sizes");
+  return shape;
+}
+
 BlockResult buildParam(BlockContext &context) {
   FailureOr<std::string> name = context.tensorName("weight");
   FailureOr<bool> optional = context.flag("optional", false);
@@ -92,7 +102,7 @@ BlockResult buildParam(BlockContext &context) {
     return failure();
   llvm::SmallVector<int64_t> shape;
   if (context.step.has("shape")) {
-    FailureOr<llvm::SmallVector<int64_t>> given = intList(context, "shape");
+    FailureOr<llvm::SmallVector<int64_t>> given = shapeList(context);
     if (failed(given))
       return failure();
     shape = *given;
@@ -138,7 +148,7 @@ BlockResult buildConstant(BlockContext &context) {
     items.push_back(*value);
   }
   if (context.step.has("shape")) {
-    FailureOr<llvm::SmallVector<int64_t>> given = intList(context, "shape");
+    FailureOr<llvm::SmallVector<int64_t>> given = shapeList(context);
     if (failed(given))
       return failure();
     shape = *given;

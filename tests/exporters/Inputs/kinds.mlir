@@ -32,7 +32,8 @@ func.func @narrow(%x: !x {fr.name = "x"})
     -> (!last {fr.name = "last"}, !three {fr.name = "columns"}, !x {fr.name = "second_half"}) {
   %0 = fr.narrow %x axis 1 start "S + -1" size "1" : (!x) -> !last
   %1 = fr.narrow %x axis 2 start "4" size "3" : (!x) -> !three
-  %twice = fr.concat %x, %x axis 1 : (!x, !x) -> !double
+  %opposite = fr.neg %x : (!x) -> !x
+  %twice = fr.concat %opposite, %x axis 1 : (!x, !x) -> !double
   %2 = fr.narrow %twice axis 1 start "S" size "S" : (!double) -> !x
   return %0, %1, %2 : !last, !three, !x
 }
