@@ -254,3 +254,72 @@ TEST_CASE("every mistake is seen where it says, and the tap of its layer is the 
     CHECK(firstDifference({inputs(0, 5, 5)}) == seenIn({Seen::Always, Seen::WithPrefill, Seen::WithPadding}));
   }
 }
+
+TEST_CASE("a recurrent state: in one call, in two, and handed over by the caller") {
+  const char *text = R"(
+    fr.state @h recurrent layer 3 part "sum" axis 0 : tensor<?x4xf32, #fr.dims<B, _>> {init = 0.5 : f64}
+    func.func @main(%x: tensor<?x?x4xf32, #fr.dims<B, S, _>> {fr.name = "x"}) -> (tensor<?x?x4xf32, #fr.dims<B, S, _>> {fr.name = "y"}) {
+      %h = fr.state.read @h : tensor<?x4xf32, #fr.dims<B, _>>
+      %last, %all = fr.scan "sum" inits %h sequences %x axis 1
+          : (tensor<?x4xf32, #fr.dims<B, _>>, tensor<?x?x4xf32, #fr.dims<B, S, _>>)
+          -> (tensor<?x4xf32, #fr.dims<B, _>>, tensor<?x?x4xf32, #fr.dims<B, S, _>>) {
+      ^bb0(%s: tensor<?x4xf32, #fr.dims<B, _>>, %xi: tensor<?x4xf32, #fr.dims<B, _>>):
+        %next = fr.add %s, %xi : (tensor<?x4xf32, #fr.dims<B, _>>, tensor<?x4xf32, #fr.dims<B, _>>) -> tensor<?x4xf32, #fr.dims<B, _>>
+        fr.scan.yield %next, %next : tensor<?x4xf32, #fr.dims<B, _>>, tensor<?x4xf32, #fr.dims<B, _>>
+      }
+      fr.state.update @h, %last : tensor<?x4xf32, #fr.dims<B, _>>
+      return %all : tensor<?x?x4xf32, #fr.dims<B, S, _>>
+    })";
+  constexpr int64_t kSteps = 6, kFirst = 4, kWidth = 4;
+  HostTensor x = randomFloats({1, kSteps, kWidth}, 3), expected(DType::F64, {1, kSteps, kWidth});
+  for (int64_t i = 0; i < kSteps * kWidth; ++i)
+    expected.as<double>()[i] = x.at(i) + (i < kWidth ? 0.5 : expected.at(i - kWidth));
+  auto rows = [&](const HostTensor &of, int64_t from, int64_t count) {
+    HostTensor part(DType::F64, {1, count, kWidth});
+    std::copy_n(of.as<double>() + from * kWidth, count * kWidth, part.as<double>());
+    return part;
+  };
+  SECTION("no state between calls") {
+    Module module(text);
+    Session session(module.apply(createCacheNone()));
+    CHECK(largestDifference(session.run({{"x", x}}).at("y"), expected) < kTolerance);
+    CHECK(largestDifference(session.run({{"x", x}}).at("y"), expected) < kTolerance);
+  }
+  SECTION("states") {
+    Module module(text);
+    Session session(module);
+    CHECK(largestDifference(session.run({{"x", rows(x, 0, kFirst)}}).at("y"), rows(expected, 0, kFirst)) < kTolerance);
+    CHECK(largestDifference(session.run({{"x", rows(x, kFirst, 2)}}).at("y"), rows(expected, kFirst, 2)) < kTolerance);
+  }
+  SECTION("inputs and outputs") {
+    Module module(text);
+    Session session(module.apply(createCacheDynamic()));
+    HostTensor begin(DType::F64, {1, kWidth});
+    std::fill_n(begin.as<double>(), kWidth, 0.5);
+    NamedTensors out = session.run({{"x", rows(x, 0, kFirst)}, {"past_states.3.sum", begin}});
+    CHECK(largestDifference(out.at("y"), rows(expected, 0, kFirst)) < kTolerance);
+    out = session.run({{"x", rows(x, kFirst, 2)}, {"past_states.3.sum", out.at("present_states.3.sum")}});
+    CHECK(largestDifference(out.at("y"), rows(expected, kFirst, 2)) < kTolerance);
+  }
+}
+
+TEST_CASE("a scan may give back a param") {
+  Module module(R"(
+    fr.weights @source { fr.weight @w : tensor<4xf32> }
+    fr.param @w : tensor<4xf32> {
+      %0 = fr.get @source::@w : tensor<4xf32>
+      fr.yield %0 : tensor<4xf32>
+    }
+    func.func @main(%x: tensor<3x4xf32> {fr.name = "x"}) -> (tensor<3x4xf32> {fr.name = "y"}, tensor<4xf32> {fr.name = "w"}) {
+      %w = fr.use @w : tensor<4xf32>
+      %y = fr.scan "same" sequences %x axis 0 : (tensor<3x4xf32>) -> tensor<3x4xf32> {
+      ^bb0(%xi: tensor<4xf32>):
+        %inner = fr.use @w : tensor<4xf32>
+        fr.scan.yield %inner : tensor<4xf32>
+      }
+      return %y, %w : tensor<3x4xf32>, tensor<4xf32>
+    })");
+  NamedTensors out = Session(module).run({{"x", randomFloats({3, 4}, 1)}});
+  for (int64_t i = 0; i < 12; ++i)
+    CHECK(out.at("y").at(i) == out.at("w").at(i % 4));
+}

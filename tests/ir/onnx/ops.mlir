@@ -18,4 +18,20 @@ module attributes {onnx.opset = {ai.onnx = 17, com.microsoft = 1}} {
     %g = onnx.op com.microsoft "Gelu"(%cl) : (tensor<?x8xf32, #fr.dims<B, _>>) -> tensor<?x8xf32, #fr.dims<B, _>>
     return %g : tensor<?x8xf32, #fr.dims<B, _>>
   }
+  // CHECK: func.func @scan(%[[X:.*]]: tensor<5x8xf32>, %[[H:.*]]: tensor<8xf32>, %[[Y:.*]]: tensor<8xf32>)
+  func.func @scan(%x: tensor<5x8xf32>, %h: tensor<8xf32>, %y: tensor<8xf32>) -> (tensor<8xf32>, tensor<5x8xf32>) {
+    // CHECK: %[[R:.*]]:2 = onnx.scan %[[H]], %[[X]] states 1 axis 0 : (tensor<8xf32>, tensor<5x8xf32>) -> (tensor<8xf32>, tensor<5x8xf32>) {
+    // CHECK-NEXT: ^bb0(%[[S:.*]]: tensor<8xf32>, %[[XI:.*]]: tensor<8xf32>):
+    // CHECK-NEXT: %[[N:.*]] = onnx.op "Add"(%[[S]], %[[XI]])
+    // CHECK-NEXT: %[[O:.*]] = onnx.op "Mul"(%[[N]], %[[Y]])
+    // CHECK-NEXT: onnx.yield %[[N]], %[[O]] : tensor<8xf32>, tensor<8xf32>
+    %r:2 = onnx.scan %h, %x states 1 axis 0 : (tensor<8xf32>, tensor<5x8xf32>) -> (tensor<8xf32>, tensor<5x8xf32>) {
+    ^bb0(%s: tensor<8xf32>, %xi: tensor<8xf32>):
+      %n = onnx.op "Add"(%s, %xi) : (tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
+      %o = onnx.op "Mul"(%n, %y) : (tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
+      onnx.yield %n, %o : tensor<8xf32>, tensor<8xf32>
+    }
+    // CHECK: return %[[R]]#0, %[[R]]#1
+    return %r#0, %r#1 : tensor<8xf32>, tensor<5x8xf32>
+  }
 }
