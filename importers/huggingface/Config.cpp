@@ -203,19 +203,38 @@ FailureOr<ConfigClasses> flagrelease::classesOf(const ModelRecipe &recipe, const
   return classes;
 }
 
+/// The mapping of recipe.configs[index], and its path: at the top of the file, or in a flat one that is named before it.
+static const Value *memberOf(const Object &raw, const ModelRecipe &recipe, size_t index, std::string &path) {
+  const std::string &name = recipe.configs[index].name;
+  path = name;
+  if (const Value *own = nonNull(raw, name))
+    return own;
+  for (size_t outer = 0; outer < index; ++outer) {
+    const Value *around = recipe.configs[outer].flat ? memberOf(raw, recipe, outer, path) : nullptr;
+    if (const Value *own = around && around->isObject() ? nonNull(around->object(), name) : nullptr) {
+      path += "." + name;
+      return own;
+    }
+  }
+  path = name;
+  return nullptr;
+}
+
 FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ModelRecipe &recipe, const ConfigClasses &classes,
                                                     Diagnostics &diags) {
   std::vector<Object> parts;
   std::vector<bool> present;
   SmallVector<const ClassDefaults *> rootClasses{classes.root};
-  for (auto [part, defaults] : llvm::zip_equal(recipe.configs, classes.parts)) {
-    const Value *own = nonNull(raw, part.name);
+  for (auto [i, part] : llvm::enumerate(recipe.configs)) {
+    const ClassDefaults *defaults = classes.parts[i];
+    std::string path;
+    const Value *own = memberOf(raw, recipe, i, path);
     if (own && !own->isObject())
-      return diags.error(where(part.name), "is a " + own->kindName() + ", not a mapping", "restore the checkpoint's own config.json");
+      return diags.error(where(path), "is a " + own->kindName() + ", not a mapping", "restore the checkpoint's own config.json");
     present.push_back(own != nullptr);
     if (!own && part.flat)
       rootClasses.push_back(defaults); // the top of the file is this config
-    FailureOr<Object> values = normaliseMapping(own ? own->object() : Object(), {defaults}, {}, part.name + ".", diags);
+    FailureOr<Object> values = normaliseMapping(own ? own->object() : Object(), {defaults}, {}, path + ".", diags);
     if (failed(values))
       return failure();
     parts.push_back(std::move(*values));
@@ -267,19 +286,20 @@ public:
         (void)diags.error("--assume-inert " + key, "config.json has no such key", "leave it out");
     }
     llvm::SmallVector<const ClassDefaults *> root{classes.root};
-    for (auto [part, defaults] : llvm::zip_equal(recipe.configs, classes.parts))
-      if (part.flat && !nonNull(config.raw, part.name))
-        root.push_back(defaults);
-    check(config.raw, root, "", false);
-    for (auto [part, defaults] : llvm::zip_equal(recipe.configs, classes.parts))
-      if (const Value *own = nonNull(config.raw, part.name); own && own->isObject())
-        check(own->object(), {defaults}, part.name + ".", part.flat);
+    std::string path;
+    for (auto [i, part] : llvm::enumerate(recipe.configs))
+      if (part.flat && !memberOf(config.raw, recipe, i, path))
+        root.push_back(classes.parts[i]);
+    check(config.raw, root, "", "", false);
+    for (auto [i, part] : llvm::enumerate(recipe.configs))
+      if (const Value *own = memberOf(config.raw, recipe, i, path); own && own->isObject())
+        check(own->object(), {classes.parts[i]}, path + ".", part.name + ".", part.flat);
   }
 
 private:
-  bool isKnown(StringRef path, StringRef key, StringRef name, bool flat) const {
-    if (known.count((path + name).str()) || known.count((path + key).str()) || !inert.reason((path + key).str()).empty() ||
-        llvm::is_contained(assumeInert, (path + key).str()))
+  bool isKnown(StringRef path, StringRef part, StringRef key, StringRef name, bool flat) const {
+    if (known.count((part + name).str()) || known.count((part + key).str()) || !inert.reason((path + key).str()).empty() ||
+        !inert.reason((part + key).str()).empty() || llvm::is_contained(assumeInert, (path + key).str()))
       return true;
     // Keys that change nothing do so wherever they stand; those of a flat member are read without its name.
     if (path.empty())
@@ -288,7 +308,8 @@ private:
            (flat && (known.count(name.str()) || known.count(key.str())));
   }
 
-  void check(const Object &mapping, llvm::ArrayRef<const ClassDefaults *> classes, StringRef path, bool flat) {
+  /// `path` leads to the mapping in the file, `part` in expressions.
+  void check(const Object &mapping, llvm::ArrayRef<const ClassDefaults *> classes, StringRef path, StringRef part, bool flat) {
     for (const json::Member &member : mapping) {
       StringRef key = member.key;
       std::string canonical = key.str();
@@ -306,9 +327,9 @@ private:
         for (const DefaultOverride &override : recipe.defaultOverrides)
           if (override.key == key)
             standard = &override.value;
-      if (member.value.isNull() || isKnown(path, key, canonical, flat) || (standard && *standard == member.value))
+      if (member.value.isNull() || isKnown(path, part, key, canonical, flat) || (standard && *standard == member.value))
         continue;
-      if (path.empty() && llvm::any_of(recipe.configs, [&](const ConfigPart &part) { return part.name == key; }))
+      if ((path.empty() || flat) && llvm::any_of(recipe.configs, [&](const ConfigPart &other) { return other.name == key; }))
         continue; // its own keys are checked
       complain((path + key).str(), member.value);
     }

@@ -243,7 +243,7 @@ namespace {
 /// Names of a fixture that no run of the model has, from tests/fixtures/not_compared.txt: FIXTURE (glob), NAME (glob), why. With
 /// "input: " before it, what golden.json has as an output is an input.
 LogicalResult leaveOut(const std::string &fixture, Golden &golden, Diagnostics &diags) {
-  const std::string path = FLAGRELEASE_SOURCE_DIR "/tests/fixtures/not_compared.txt";
+  const std::string path = std::string(FLAGRELEASE_FIXTURES) + "/not_compared.txt";
   std::ifstream file(path);
   std::string line;
   while (std::getline(file, line)) {
@@ -278,6 +278,14 @@ void takeTextRun(Golden &golden) {
     if (value.type == DType::I64 && value.shape == prompt.shape)
       value = HostTensor::ofInts(ids->second.shape, std::vector<int64_t>(ids->second.elements(), name == "attention_mask" ? 1 : 0));
   golden.textInputs["input_ids"] = ids->second;
+  // Time, row and column of a token of text are its place.
+  if (auto places = golden.textInputs.find("mrope_position_ids"); places != golden.textInputs.end()) {
+    const int64_t length = ids->second.shape.back(), rows = 3 * ids->second.elements() / length;
+    std::vector<int64_t> iota;
+    for (int64_t i = 0; i < rows * length; ++i)
+      iota.push_back(i % length);
+    places->second = HostTensor::ofInts({3, rows / 3, length}, iota);
+  }
 }
 } // namespace
 

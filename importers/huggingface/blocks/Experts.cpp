@@ -21,6 +21,7 @@ const ParamSchema kParams[] = {
     {"down_bias", ParamType::Tensor, false, {}, {}, "[hidden]"},
     {"transposed", ParamType::Bool, false, {}, {}, "stored [in, out]"},
     {"down_transposed", ParamType::Bool, false, {}, {}, "`down` alone is stored so; absent: as the others"},
+    {"either_order", ParamType::Bool, false, {}, {}, "files have stacks in both orders: a shape that fits one way only says which"},
     {"flat", ParamType::Bool, false, {}, {}, "experts stand one after the other along the first axis of a matrix"},
     {"act", ParamType::Enum, true, kActs, {}, ""},
     {"alpha", ParamType::Number, false, {}, {}, "silu is g * sigmoid(alpha g); absent: 1"},
@@ -70,6 +71,14 @@ FailureOr<Value> stackOf(BlockContext &context, StringRef parameter, int64_t exp
       all = context.reshape(all, whole);
     } else {
       dims.insert(dims.begin(), experts);
+      FailureOr<bool> either = context.flag("either_order", false);
+      if (failed(either))
+        return failure();
+      const CheckpointTensor *tensor = *either ? context.graph.findTensor(*name) : nullptr;
+      if (tensor && tensor->shape.size() == 3 && stored[0] != stored[1] && tensor->shape[1] == stored[1] && tensor->shape[2] == stored[0]) {
+        std::swap(dims[1], dims[2]);
+        transposed = !transposed;
+      }
       all = context.weight(*name, dims, Twine(experts) + " experts of width " + Twine(shape[0]));
     }
   }
