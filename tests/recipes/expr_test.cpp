@@ -198,8 +198,8 @@ TEST_CASE("expr: mistakes, with line and column", "[expr]") {
       {"floor('a')", "r.yaml:3:10: floor needs a number, got text 'a' in `floor('a')`"},
       {"min([])", "r.yaml:3:10: min of an empty list in `min([])`"},
       {"slice(list, 2, 9)", "r.yaml:3:10: slice from 2 to 9 does not fit a length of 4 in `slice(list, 2, 9)`"},
-      {"one_of('c', types)", "r.yaml:3:10: one_of string 'c' is none of string 'a', string 'b', string 'a' in `one_of('c', types)`"},
-      {"one_of('c', name)", "r.yaml:3:10: one_of needs a list, got string 'silu' in `one_of('c', name)`"},
+      {"one_of('c', types)", "r.yaml:3:10: one_of text 'c' is none of text 'a', text 'b', text 'a' in `one_of('c', types)`"},
+      {"one_of('c', name)", "r.yaml:3:10: one_of needs a list, got text 'silu' in `one_of('c', name)`"},
       {"pick(list, 7)", "r.yaml:3:10: pick index int 7 is outside a list of 4 in `pick(list, 7)`"},
       // arithmetic that has no result
       {"1 // 0", "r.yaml:3:12: division of 1 by zero in `1 // 0`"},
