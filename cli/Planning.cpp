@@ -263,8 +263,8 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
     if (!plan.context)
       plan.context = std::min<int64_t>(512, longest);
     ModuleOp module = *model.imported.module;
-    const std::map<std::string, int64_t> text = {
-        {"B", plan.batch}, {"S", plan.pipeline.cache == PipelineOptions::Cache::Static ? 1 : plan.context}};
+    const std::map<std::string, int64_t> text = {{"B", plan.batch},
+                                                 {"S", plan.pipeline.cache == PipelineOptions::Cache::Static ? 1 : plan.context}};
     for (const std::string &symbol : sizeSymbols(module)) {
       auto named = model.imported.sizes.find(symbol);
       if (auto known = text.find(symbol); known != text.end())
@@ -272,7 +272,8 @@ FailureOr<MigrationPlan> flagrelease::choosePlan(const Options &options, const M
       else if (named != model.imported.sizes.end())
         plan.pipeline.sizes.emplace_back(symbol, named->second);
       else if (symbol != "P")
-        return diags.error("--chip " + plan.chip->name, plan.toolchain->engine + " compiles fixed shapes, and nothing says what " + symbol + " is",
+        return diags.error("--chip " + plan.chip->name,
+                           plan.toolchain->engine + " compiles fixed shapes, and nothing says what " + symbol + " is",
                            "name it under `sizes:` of recipe " + model.imported.recipe);
     }
   } else if (!plan.context) {

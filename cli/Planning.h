@@ -57,7 +57,7 @@ struct MigrationPlan {
   std::string layout;              ///< quantised layout of the weights that ship, as `loads:` names it; empty: plain numbers
   std::map<std::string, BlockFormat> blocks; ///< of the file's tensors, for a scheme of block formats
   bool rounds = false;                       ///< the scheme stores some weight in a narrower type than the source
-  bool requantised = false; ///< --allow-requantize: weights of the source are rounded a second time
+  bool requantised = false;                  ///< --allow-requantize: weights of the source are rounded a second time
 
   PlanVerdict verdict = PlanVerdict::Feasible;
   std::vector<std::string> reasons;             ///< why it is not FEASIBLE

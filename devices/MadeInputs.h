@@ -12,7 +12,8 @@
 
 namespace flagrelease {
 
-/// Whether an input of this name can be made: *attention_mask, pixel_mask, token_type_ids, position_ids, cache_position and caches.
+/// Whether an input of this name can be made: *attention_mask, pixel_mask, token_type_ids, position_ids, cache_position and
+/// caches.
 bool isMadeInput(llvm::StringRef name);
 
 /// `NAMEattention_mask`: ones, one for each of NAMEinput_ids (else of input_ids, input_values or the frames of input_features);

@@ -16,8 +16,8 @@
 
 namespace flagrelease {
 
-/// constant + sum of coefficient * product of factors. A factor is a symbol, or `floor((expression) / number)`: the length of what
-/// a strided convolution leaves. Two expressions are equal exactly if they print the same.
+/// constant + sum of coefficient * product of factors. A factor is a symbol, or `floor((expression) / number)`: the length of
+/// what a strided convolution leaves. Two expressions are equal exactly if they print the same.
 class DimExpr {
 public:
   DimExpr() = default;

@@ -110,8 +110,7 @@ LogicalResult RopeTableOp::verify() {
     return success();
   }
   case RopeKind::Proportional:
-    return getAngles() && *getAngles() >= 1 && *getAngles() <= half ? success()
-                                                                    : emitOpError("turns 1 to ") << half << " pairs";
+    return getAngles() && *getAngles() >= 1 && *getAngles() <= half ? success() : emitOpError("turns 1 to ") << half << " pairs";
   }
   llvm_unreachable("all kinds are listed");
 }
@@ -234,8 +233,8 @@ INFER(ConvOp) {
     return fail(loc, "input has " + x[1].str() + " channels, the kernel takes " + Twine(groups) + " x " + w[1].str());
   if (op.getBias() && dimsOf(op.getBias().getType()) != DimExprs{w[0]})
     return fail(loc, "bias and kernel do not fit");
-  if (failed(windowSizes(MutableArrayRef(x).drop_front(2), *kernel, op.getStrides(), op.getLow(), op.getHigh(),
-                         op.getDilations(), loc)))
+  if (failed(windowSizes(MutableArrayRef(x).drop_front(2), *kernel, op.getStrides(), op.getLow(), op.getHigh(), op.getDilations(),
+                         loc)))
     return failure();
   x[1] = w[0];
   results.push_back(tensorType(x, elementOf(op.getX().getType())));
@@ -276,7 +275,8 @@ INFER(PoolOp) {
   if (x.size() < 3)
     return fail(loc, "pools [B, C, spatial], not rank " + Twine(x.size()));
   const SmallVector<int64_t> ones(x.size() - 2, 1);
-  if (failed(windowSizes(MutableArrayRef(x).drop_front(2), op.getKernel(), op.getStrides(), op.getLow(), op.getHigh(), ones, loc)))
+  if (failed(
+          windowSizes(MutableArrayRef(x).drop_front(2), op.getKernel(), op.getStrides(), op.getLow(), op.getHigh(), ones, loc)))
     return failure();
   results.push_back(tensorType(x, elementOf(op.getX().getType())));
   return success();
@@ -308,7 +308,8 @@ INFER(MoeOp) {
       ArrayRef(indices).drop_back() != ArrayRef(x).drop_back() || !indices.back().isStatic() ||
       !isa<IntegerType>(elementOf(op.getIndices().getType())))
     return fail(loc, "indices and scores have one entry for each token and choice");
-  for (auto [bias, size] : {std::pair<Value, DimExpr>{op.getGateBias(), up[1]}, {op.getUpBias(), up[1]}, {op.getDownBias(), down[1]}})
+  for (auto [bias, size] :
+       {std::pair<Value, DimExpr>{op.getGateBias(), up[1]}, {op.getUpBias(), up[1]}, {op.getDownBias(), down[1]}})
     if (bias && dimsOf(bias.getType()) != DimExprs{up[0], size})
       return fail(loc, "biases have one row for each expert");
   results.push_back(op.getX().getType());

@@ -1,6 +1,6 @@
 // Result types and verifiers of the ops that say how numbers are stored.
-#include "ir/FrInfer.h"
 #include "ir/BlockFormat.h"
+#include "ir/FrInfer.h"
 
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"

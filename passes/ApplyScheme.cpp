@@ -61,8 +61,8 @@ struct ApplySchemePass : impl::ApplySchemeBase<ApplySchemePass> {
     Type element = mlirType(*type, &getContext());
     llvm::DenseMap<StringAttr, fr::ParamOp> rewritten;
     for (fr::ParamOp param : module.getOps<fr::ParamOp>()) {
-      // Private params are steps on the way to others: they keep the precision they were given. Those that only move stored numbers
-      // are stored as these are.
+      // Private params are steps on the way to others: they keep the precision they were given. Those that only move stored
+      // numbers are stored as these are.
       if (!isa<FloatType>(elementOf(param.getType())) || elementOf(param.getType()) == element || param->hasAttr(kKeepTypeAttr) ||
           (SymbolTable::getSymbolVisibility(param) == SymbolTable::Visibility::Private && !movesOnly(param)))
         continue;

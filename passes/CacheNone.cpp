@@ -29,8 +29,9 @@ struct CacheNonePass : impl::CacheNoneBase<CacheNonePass> {
         mlir::Attribute number = isa<mlir::FloatType>(element)
                                      ? mlir::Attribute(builder.getFloatAttr(element, init))
                                      : mlir::Attribute(builder.getIntegerAttr(element, static_cast<int64_t>(init)));
-        mlir::Value first = builder.create<fr::ConstantOp>(
-            read.getLoc(), cast<mlir::ElementsAttr>(mlir::DenseElementsAttr::get(mlir::cast<mlir::ShapedType>(tensorType({}, element)), number)));
+        mlir::Value first =
+            builder.create<fr::ConstantOp>(read.getLoc(), cast<mlir::ElementsAttr>(mlir::DenseElementsAttr::get(
+                                                              mlir::cast<mlir::ShapedType>(tensorType({}, element)), number)));
         read.getResult().replaceAllUsesWith(builder.create<fr::BroadcastOp>(read.getLoc(), read.getType(), first));
         read.erase();
       }

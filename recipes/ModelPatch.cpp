@@ -10,7 +10,8 @@ using namespace flagrelease;
 using llvm::is_contained;
 
 static constexpr StringRef kOwn[] = {"recipe", "like", "match", "patch"};
-static constexpr StringRef kMerged[] = {"configs", "let", "sizes", "inputs", "graphs", "tasks", "ignore", "inert", "host", "gguf"};
+static constexpr StringRef kMerged[] = {"configs", "let",    "sizes", "inputs", "graphs",
+                                        "tasks",   "ignore", "inert", "host",   "gguf"};
 
 /// RFC 7386 on an ordered mapping.
 static void mergePatch(yaml::Node &target, const yaml::Node &patch) {

@@ -6,8 +6,9 @@
 namespace flagrelease {
 
 /// The child over the parent (which is flattened already): `recipe` and `match` are the child's; `prefix`, `defaults`, `graph`,
-/// `hidden`, `split`, `stack`, `derive` replace the parent's; of `configs`, `let`, `sizes`, `inputs`, `graphs`, `tasks`, `ignore`, `inert`, `host`,
-/// `gguf` the child is a merge patch (RFC 7386: null deletes a key, lists are replaced); `rename` puts the child's entries first.
+/// `hidden`, `split`, `stack`, `derive` replace the parent's; of `configs`, `let`, `sizes`, `inputs`, `graphs`, `tasks`,
+/// `ignore`, `inert`, `host`, `gguf` the child is a merge patch (RFC 7386: null deletes a key, lists are replaced); `rename` puts
+/// the child's entries first.
 yaml::Node mergeRecipes(const yaml::Node &child, const yaml::Node &parent);
 
 /// Applies every entry of `patch` (id path → merge patch with $before, $after, $replace, $delete) to `recipe`.

@@ -8,9 +8,9 @@
 
 using namespace flagrelease;
 
-static constexpr StringRef kSections[] = {"recipe", "like",   "match", "prefix", "defaults", "configs", "let", "sizes", "inputs",
-                                          "graph",  "graphs", "tasks", "hidden", "rename",   "split", "stack",
-                                          "derive", "ignore", "inert", "host",   "gguf",     "patch"};
+static constexpr StringRef kSections[] = {"recipe", "like",   "match",  "prefix", "defaults", "configs", "let",   "sizes",
+                                          "inputs", "graph",  "graphs", "tasks",  "hidden",   "rename",  "split", "stack",
+                                          "derive", "ignore", "inert",  "host",   "gguf",     "patch"};
 
 llvm::ArrayRef<StringRef> flagrelease::recipeSections() { return kSections; }
 

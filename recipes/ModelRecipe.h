@@ -102,10 +102,10 @@ bool matches(const MatchEntry &entry, const json::Object &config, bool globs = f
 /// An input of a graph.
 struct GraphInput {
   std::string name;
-  std::string dtype;          ///< int64, float32 (stands for the computing type), bool
-  std::vector<Template> dims; ///< a named size (B, S) or an expression in braces
-  std::optional<Expr> when;   ///< false: this checkpoint has no such input
-  std::optional<Expr> range;  ///< [least, largest] of what checks put in; absent: by the type
+  std::string dtype;           ///< int64, float32 (stands for the computing type), bool
+  std::vector<Template> dims;  ///< a named size (B, S) or an expression in braces
+  std::optional<Expr> when;    ///< false: this checkpoint has no such input
+  std::optional<Expr> range;   ///< [least, largest] of what checks put in; absent: by the type
   std::optional<Expr> example; ///< or the values themselves, row-major, of one batch entry
   Place place;
 };
@@ -184,7 +184,8 @@ struct DefaultOverride {
 struct ConfigPart {
   std::string name;
   std::string defaultsClass; ///< class of _defaults.json; may be empty
-  bool flat = false; ///< its keys are found without its name too, before those of the file's top; without the member the top stands for it
+  bool flat = false; ///< its keys are found without its name too, before those of the file's top; without the member the top
+                     ///< stands for it
   Place place;
 };
 

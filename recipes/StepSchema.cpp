@@ -22,7 +22,12 @@ static const ParamSchema kScan[] = {
     {"name", ParamType::String, true, {}, {}, "what the recurrence is called: ssm, gated_delta_rule, ..."},
     {"axis", ParamType::Int, true, {}, {}, "of the sequences; the body sees slices without it"},
     {"over", ParamType::Mapping, true, {}, kNamedValue, "name in the body: a sequence"},
-    {"carry", ParamType::Mapping, false, {}, kNamedValue, "name in the body: the state before the first step; the body binds the next one to the same name"},
+    {"carry",
+     ParamType::Mapping,
+     false,
+     {},
+     kNamedValue,
+     "name in the body: the state before the first step; the body binds the next one to the same name"},
 };
 static const ParamSchema kStack[] = {
     {"stack", ParamType::String, false, {}, {}, "name of the stack; default: the one without a name"}};

@@ -59,7 +59,9 @@ public:
       addPrefill(bound().first, true, seen);
     if (gate.batchRows > 1) {
       if (gate.padLeft && limits.placesAreColumns)
-        list.skipped.push_back({"batch-left", "the model has no position_ids: it counts columns, so texts are padded on the right", GateCheck::Decode});
+        list.skipped.push_back({"batch-left",
+                                "the model has no position_ids: it counts columns, so texts are padded on the right",
+                                GateCheck::Decode});
       else if (gate.padLeft)
         addBatch(Padding::Left);
       if (gate.padRight)

@@ -19,11 +19,11 @@
 namespace flagrelease {
 
 struct GoldenRequest {
-  std::string path;                     ///< a .safetensors file
-  std::vector<std::string> inputNames;  ///< of the model
-  std::vector<std::string> outputNames; ///< of the model, without taps
+  std::string path;                                        ///< a .safetensors file
+  std::vector<std::string> inputNames;                     ///< of the model
+  std::vector<std::string> outputNames;                    ///< of the model, without taps
   std::vector<std::pair<std::string, std::string>> hidden; ///< "hidden.0", "hidden.1", … and their taps
-  std::vector<std::string> tapOrder;    ///< every tap that `run` can return, in graph order
+  std::vector<std::string> tapOrder;                       ///< every tap that `run` can return, in graph order
   const Gate &gate;
   NumberFormat compute = NumberFormat::FP32;
   std::string scheme = "source";

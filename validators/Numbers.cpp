@@ -292,7 +292,8 @@ private:
     if (fresh) {
       Diagnostics ignored; // without it the bound stands
       FailureOr<Oracle *> precise = request.precise(ignored);
-      FailureOr<Expected> wide = failed(precise) ? FailureOr<Expected>(failure()) : runReference(request, one, false, ignored, *precise);
+      FailureOr<Expected> wide =
+          failed(precise) ? FailureOr<Expected>(failure()) : runReference(request, one, false, ignored, *precise);
       FailureOr<Expected> narrow = failed(wide) ? FailureOr<Expected>(failure()) : runReference(request, one, false, ignored);
       if (failed(narrow))
         return;
@@ -309,8 +310,8 @@ private:
     if (found == known->second.end() || !isNoise(limits, comparison.distance, found->second))
       return;
     char words[160];
-    std::snprintf(words, sizeof words, "nmse %.3g is within %g times the model's own noise in fp32, %.3g", comparison.distance.nmse,
-                  *own.noiseTimes, found->second);
+    std::snprintf(words, sizeof words, "nmse %.3g is within %g times the model's own noise in fp32, %.3g",
+                  comparison.distance.nmse, *own.noiseTimes, found->second);
     result.notes.push_back(one.name + ", " + comparison.phase + ", " + output + ": " + words);
     comparison.nmseBound = *own.noiseTimes * found->second;
     comparison.exceeded.clear();
@@ -448,7 +449,7 @@ private:
   NumbersResult result;
   double secondsPerId = 0;
   std::map<std::string, std::map<std::string, double>> noise; ///< of the model in fp32: by case, then output
-  double largestDifference = 0; ///< of logits, in comparisons that are inside
+  double largestDifference = 0;                               ///< of logits, in comparisons that are inside
 };
 } // namespace
 

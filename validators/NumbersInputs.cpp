@@ -90,7 +90,8 @@ FailureOr<NamedTensors> asDeclared(const LoadedModel &model, const NamedTensors 
   for (const TensorSpec &spec : model.inputs) {
     auto it = inputs.find(spec.name);
     if (it == inputs.end())
-      return diags.error(spec.name, "input of the artefact: the model has no such input", "compare it with --golden FILE", Cause::Answer);
+      return diags.error(spec.name, "input of the artefact: the model has no such input", "compare it with --golden FILE",
+                         Cause::Answer);
     HostTensor tensor = it->second;
     if (spec.type != tensor.type) {
       HostTensor cast(spec.type, tensor.shape);
@@ -201,7 +202,8 @@ LogicalResult checkInputs(const NumbersRequest &request, const LoadedModel &mode
       return failure();
     bool deterministic = true;
     Diagnostics own;
-    FailureOr<NamedTensors> got = i == 0 ? runTwice(request.device, *inputs, deterministic, own) : request.device.run(*inputs, own);
+    FailureOr<NamedTensors> got =
+        i == 0 ? runTwice(request.device, *inputs, deterministic, own) : request.device.run(*inputs, own);
     if (failed(got) && !deterministic) {
       result.anomalies.push_back({"nondeterministic", one.name, "the same inputs gave different bytes on a second run"});
       got = request.device.run(*inputs, own);
@@ -216,7 +218,8 @@ LogicalResult checkInputs(const NumbersRequest &request, const LoadedModel &mode
       if (!comparison.inside && result.tolerance && result.tolerance->noiseTimes && request.precise) {
         Diagnostics ignored; // without it the bound stands
         FailureOr<Oracle *> precise = request.precise(ignored);
-        FailureOr<NamedTensors> wide = failed(precise) ? FailureOr<NamedTensors>(failure()) : (*precise)->run(one.inputs, call, ignored);
+        FailureOr<NamedTensors> wide =
+            failed(precise) ? FailureOr<NamedTensors>(failure()) : (*precise)->run(one.inputs, call, ignored);
         if (succeeded(wide) && wide->count(output.name) && wide->at(output.name).shape == expected->at(output.name).shape) {
           const double noise = distance(expected->at(output.name), wide->at(output.name)).nmse;
           if (isNoise(*result.tolerance, comparison.distance, noise)) {
@@ -229,9 +232,9 @@ LogicalResult checkInputs(const NumbersRequest &request, const LoadedModel &mode
       }
       const std::string where = one.name + ", prefill, " + output.name;
       if (comparison.distance.notFinite > 0 && request.gate.anomalies.nonFinite)
-        result.anomalies.push_back({"not-finite", where,
-                                    std::to_string(comparison.distance.notFinite) +
-                                        " NaN or infinite numbers where the reference has numbers"});
+        result.anomalies.push_back(
+            {"not-finite", where,
+             std::to_string(comparison.distance.notFinite) + " NaN or infinite numbers where the reference has numbers"});
       if (!comparison.inside && !outside)
         failing = i;
       result.comparisons.push_back(std::move(comparison));
@@ -249,7 +252,7 @@ LogicalResult checkInputs(const NumbersRequest &request, const LoadedModel &mode
   const Distance outputDistance = anyOutside ? outside->distance : Distance();
   Diagnostics own;
   FailureOr<LoadedModel> tapped = request.device.load(request.tapModelPath, {}, own);
-  for (size_t i : anyOutside && failing > 0 ? std::vector<size_t>{0, failing} : std::vector<size_t>{0}) {
+  for (size_t i : anyOutside &&failing > 0 ? std::vector<size_t>{0, failing} : std::vector<size_t>{0}) {
     FailureOr<NamedTensors> expected = failure(), got = failure();
     if (succeeded(tapped)) {
       FailureOr<NamedTensors> inputs = asDeclared(*tapped, cases[i].inputs, own);
@@ -272,16 +275,16 @@ LogicalResult checkInputs(const NumbersRequest &request, const LoadedModel &mode
       if (comparison.nmseBound)
         distance.part = comparison.distance.nmse / *comparison.nmseBound;
       if (anyOutside && i == failing && !distance.inside && !result.firstDivergence)
-        result.firstDivergence = Divergence{tap, std::nullopt,
-                                            std::isfinite(distance.distance.nmse) ? std::optional(distance.distance.nmse) : std::nullopt,
-                                            cases[i].name, "prefill"};
+        result.firstDivergence = Divergence{
+            tap, std::nullopt, std::isfinite(distance.distance.nmse) ? std::optional(distance.distance.nmse) : std::nullopt,
+            cases[i].name, "prefill"};
       result.taps.push_back(std::move(distance));
     }
   }
   if (anyOutside && !result.firstDivergence)
-    result.firstDivergence =
-        Divergence{firstOutput, std::nullopt,
-                   std::isfinite(outputDistance.nmse) ? std::optional(outputDistance.nmse) : std::nullopt, cases[failing].name, "prefill"};
+    result.firstDivergence = Divergence{firstOutput, std::nullopt,
+                                        std::isfinite(outputDistance.nmse) ? std::optional(outputDistance.nmse) : std::nullopt,
+                                        cases[failing].name, "prefill"};
   return success();
 }
 

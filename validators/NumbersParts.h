@@ -10,10 +10,10 @@ namespace flagrelease::numbers {
 /// What the loaded artefact wants beside ids.
 struct Signature {
   std::vector<TensorSpec> inputs;
-  std::vector<TensorSpec> states;   ///< past_key_values.*: [B, heads, P, d]
-  std::vector<TensorSpec> fixed;    ///< past_states.*: of one size
+  std::vector<TensorSpec> states;     ///< past_key_values.*: [B, heads, P, d]
+  std::vector<TensorSpec> fixed;      ///< past_states.*: of one size
   std::map<std::string, double> init; ///< of those of `fixed` that do not begin with 0
-  std::vector<std::string> outputs; ///< without present.*
+  std::vector<std::string> outputs;   ///< without present.*
   int64_t fixedBatch = 0, fixedLength = 0;
   int64_t cacheColumns = 0; ///< of a static cache
   bool cached() const { return !states.empty() || !fixed.empty(); }

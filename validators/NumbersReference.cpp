@@ -79,8 +79,8 @@ FailureOr<Expected::Run> runBatch(const NumbersRequest &request, const std::vect
     const std::vector<int64_t> chosen = choose();
     for (std::vector<int64_t> &row : masks)
       row.push_back(1);
-    outputs = oracle.run({{"input_ids", HostTensor::ofInts({run.batch, 1}, chosen)}, {"attention_mask", maskTensor()}},
-                                    next, diags);
+    outputs =
+        oracle.run({{"input_ids", HostTensor::ofInts({run.batch, 1}, chosen)}, {"attention_mask", maskTensor()}}, next, diags);
     if (failed(outputs))
       return failure();
     run.phases.push_back(std::move(*outputs));

@@ -78,13 +78,16 @@ FailureOr<Signature> readSignature(const LoadedModel &model, Diagnostics &diags)
       continue;
     }
     if (StringRef(input.name).starts_with(kFixed)) {
-      if (!isFloat(input.type) || input.shape.empty() || llvm::any_of(llvm::drop_begin(input.shape), [](int64_t d) { return d < 1; }))
-        known = succeeded(refuse(diags, input, dtypeName(input.type) + " " + shapeText(input.shape) + " is no state of one size"));
+      if (!isFloat(input.type) || input.shape.empty() ||
+          llvm::any_of(llvm::drop_begin(input.shape), [](int64_t d) { return d < 1; }))
+        known =
+            succeeded(refuse(diags, input, dtypeName(input.type) + " " + shapeText(input.shape) + " is no state of one size"));
       else
         signature.fixed.push_back(input);
       continue;
     }
-    const bool plane = input.name == "token_type_ids" || input.name == "input_ids" || input.name == "attention_mask" || input.name == "position_ids";
+    const bool plane = input.name == "token_type_ids" || input.name == "input_ids" || input.name == "attention_mask" ||
+                       input.name == "position_ids";
     if (!plane && input.name != "cache_position") {
       known = succeeded(refuse(diags, input, "nothing here knows how to fill it"));
       continue;

@@ -71,7 +71,8 @@ FailureOr<Value> BlockContext::value(StringRef parameter) {
     return x();
   if (Value found = graph.lookup(*name))
     return found;
-  return diags().error(param->place.str(), "no value is called '" + *name + "' here", "name an id or an `out:` of an earlier step");
+  return diags().error(param->place.str(), "no value is called '" + *name + "' here",
+                       "name an id or an `out:` of an earlier step");
 }
 
 FailureOr<int64_t> BlockContext::axis(StringRef parameter, int64_t rank) {
@@ -81,16 +82,19 @@ FailureOr<int64_t> BlockContext::axis(StringRef parameter, int64_t rank) {
     return failure();
   int64_t axis = *value < 0 ? *value + rank : *value;
   if (axis < 0 || axis >= rank)
-    return diags().error(param->place.str(), "axis " + Twine(*value) + " is outside a value of rank " + Twine(rank), "check its shape");
+    return diags().error(param->place.str(), "axis " + Twine(*value) + " is outside a value of rank " + Twine(rank),
+                         "check its shape");
   return axis;
 }
 
-FailureOr<llvm::SmallVector<int64_t>> BlockContext::integers(StringRef parameter, size_t count, std::optional<int64_t> otherwise) {
+FailureOr<llvm::SmallVector<int64_t>> BlockContext::integers(StringRef parameter, size_t count,
+                                                             std::optional<int64_t> otherwise) {
   FailureOr<std::optional<json::Value>> value = step.getValue(parameter, scope, diags());
   if (failed(value))
     return failure();
   auto problem = [&]() -> FailureOr<llvm::SmallVector<int64_t>> {
-    return diags().error(step.place.str(), "'" + parameter + "' is an int or a list of " + Twine(count) + " ints", "correct the step");
+    return diags().error(step.place.str(), "'" + parameter + "' is an int or a list of " + Twine(count) + " ints",
+                         "correct the step");
   };
   if (!*value)
     return otherwise ? FailureOr<llvm::SmallVector<int64_t>>(llvm::SmallVector<int64_t>(count, *otherwise)) : problem();
@@ -152,8 +156,9 @@ Value BlockContext::slice(Value value, int64_t axis, const DimExpr &start, const
 LogicalResult BlockContext::operandCount(size_t least, size_t most) {
   if (operands.size() >= least && operands.size() <= most)
     return success();
-  return diags().error(step.place.str(), "'" + step.kind + "' takes " + Twine(least) + (most > least ? " or more" : "") +
-                                             " values, `in` gives " + Twine(operands.size()),
+  return diags().error(step.place.str(),
+                       "'" + step.kind + "' takes " + Twine(least) + (most > least ? " or more" : "") + " values, `in` gives " +
+                           Twine(operands.size()),
                        "list them in `in`");
 }
 

@@ -243,11 +243,13 @@ FailureOr<ModelConfig> flagrelease::normaliseConfig(Object raw, const ModelRecip
   if (failed(values))
     return failure();
   // Of these the file's top speaks for the whole model.
-  static constexpr StringRef kWhole[] = {"architectures", "model_type", "dtype", "torch_dtype", "quantization_config", "transformers_version"};
+  static constexpr StringRef kWhole[] = {"architectures", "model_type",          "dtype",
+                                         "torch_dtype",   "quantization_config", "transformers_version"};
   for (auto [i, part] : llvm::enumerate(recipe.configs)) {
     if (part.flat && present[i])
       for (const json::Member &member : parts[i])
-        if (!llvm::is_contained(kWhole, StringRef(member.key)) && !(member.key == "tie_word_embeddings" && raw.contains(member.key)))
+        if (!llvm::is_contained(kWhole, StringRef(member.key)) &&
+            !(member.key == "tie_word_embeddings" && raw.contains(member.key)))
           values->set(member.key, member.value);
     if (!part.flat || present[i])
       values->set(part.name, Value(parts[i]));
@@ -262,8 +264,8 @@ namespace {
 /// Which keys of a config are accounted for.
 class KeyChecker {
 public:
-  KeyChecker(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert, const std::vector<std::string> &assumeInert,
-             Diagnostics &diags)
+  KeyChecker(const ModelConfig &config, const ModelRecipe &recipe, const InertKeys &inert,
+             const std::vector<std::string> &assumeInert, Diagnostics &diags)
       : config(config), recipe(recipe), inert(inert), assumeInert(assumeInert), diags(diags) {
     for (const std::string &path : recipe.configKeys()) {
       known.insert(path);
@@ -281,7 +283,8 @@ public:
   void run(const ConfigClasses &classes) {
     for (StringRef key : assumeInert) {
       if (known.count(key.str()))
-        (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model", "leave it out");
+        (void)diags.error("--assume-inert " + key, "recipe " + recipe.name + " reads this key: it changes the model",
+                          "leave it out");
       else if (!config.raw.find(key.split('.').first))
         (void)diags.error("--assume-inert " + key, "config.json has no such key", "leave it out");
     }

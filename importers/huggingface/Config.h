@@ -34,7 +34,8 @@ struct ConfigClasses {
 };
 /// The classes that a recipe names.
 FailureOr<ConfigClasses> classesOf(const ModelRecipe &recipe, const RecipeSet &recipes, Diagnostics &diags);
-FailureOr<ModelConfig> normaliseConfig(json::Object raw, const ModelRecipe &recipe, const ConfigClasses &classes, Diagnostics &diags);
+FailureOr<ModelConfig> normaliseConfig(json::Object raw, const ModelRecipe &recipe, const ConfigClasses &classes,
+                                       Diagnostics &diags);
 
 /// Reports every key of the file that neither the recipe refers to, nor is inert, nor equals its default, nor stands in
 /// `assumeInert`; nested keys of rope mappings and of `configs:` included.

@@ -397,25 +397,33 @@ LogicalResult GraphBuilder::runStep(const Step &step, Value &stream, const Scope
   return success();
 }
 
-/// MLIR ends the process when an op's result types cannot be inferred from its operands. Here that is a problem of the recipe or of
-/// config.json: what the op has said is in the diagnostics already, and the step is named.
-FailureOr<SmallVector<Value>> GraphBuilder::build(const StepBlock &block, BlockContext &context) {
+/// MLIR ends the process when an op's result types cannot be inferred from its operands. Here that is a problem of the recipe or
+/// of config.json: what the op has said is in the diagnostics already, and the step is named.
+static LogicalResult fitting(const Step &step, llvm::ArrayRef<Value> operands, Diagnostics &diags,
+                             llvm::function_ref<LogicalResult()> make) {
   struct DoesNotFit {};
   auto raise = [](void *, const char *, bool) { throw DoesNotFit(); };
   try {
     llvm::ScopedFatalErrorHandler handler(raise);
-    return block.build(context);
+    return make();
   } catch (const DoesNotFit &) {
     std::string shapes;
-    for (Value operand : context.operands) {
+    for (Value operand : operands) {
       std::string sizes;
       for (const DimExpr &dim : dimsOf(operand.getType()))
         sizes += (sizes.empty() ? "" : ", ") + dim.str();
       shapes += (shapes.empty() ? "[" : ", [") + sizes + "]";
     }
-    return diags.error(context.step.place.str(), "'" + context.step.kind + "' does not fit its inputs " + shapes,
+    return diags.error(step.place.str(), "'" + step.kind + "' does not fit its inputs " + shapes,
                        "config.json and the tensors are of different models, or the recipe is wrong here");
   }
+}
+
+FailureOr<SmallVector<Value>> GraphBuilder::build(const StepBlock &block, BlockContext &context) {
+  FailureOr<SmallVector<Value>> built = failure();
+  if (failed(fitting(context.step, context.operands, diags, [&] { return LogicalResult(built = block.build(context)); })))
+    return failure();
+  return built;
 }
 
 FailureOr<Value> GraphBuilder::residual(const Step &step, Value x, const Scope &scope, const std::string &at) {
@@ -444,7 +452,13 @@ FailureOr<Value> GraphBuilder::residual(const Step &step, Value x, const Scope &
         loc(), cast<ElementsAttr>(DenseElementsAttr::get(tensorType({}, builder.getF32Type()), static_cast<float>(**scale))));
     branch = builder.create<fr::MulOp>(loc(), branch, factor);
   }
-  return builder.create<fr::AddOp>(loc(), x, branch).getResult();
+  Value sum;
+  if (failed(fitting(step, {x, branch}, diags, [&] {
+        sum = builder.create<fr::AddOp>(loc(), x, branch);
+        return success();
+      })))
+    return failure();
+  return sum;
 }
 
 FailureOr<Value> GraphBuilder::repeat(const Step &step, Value x, const Scope &scope, const std::string &at) {
@@ -514,12 +528,18 @@ FailureOr<Value> GraphBuilder::parallel(const Step &step, Value x, const Scope &
   if (failed(join) || results.empty())
     return failure();
   std::string kind = join->value_or("add");
-  if (kind == "concat")
-    return builder.create<fr::ConcatOp>(loc(), results, rankOf(results.front().getType()) - 1).getResult();
   Value total = results.front();
-  for (Value value : llvm::ArrayRef(results).drop_front())
-    total = kind == "mul" ? builder.create<fr::MulOp>(loc(), total, value).getResult()
-                          : builder.create<fr::AddOp>(loc(), total, value).getResult();
+  if (failed(fitting(step, results, diags, [&] {
+        if (kind == "concat") {
+          total = builder.create<fr::ConcatOp>(loc(), results, rankOf(results.front().getType()) - 1);
+          return success();
+        }
+        for (Value value : llvm::ArrayRef(results).drop_front())
+          total = kind == "mul" ? builder.create<fr::MulOp>(loc(), total, value).getResult()
+                                : builder.create<fr::AddOp>(loc(), total, value).getResult();
+        return success();
+      })))
+    return failure();
   return total;
 }
 
@@ -557,7 +577,8 @@ FailureOr<SmallVector<Value>> GraphBuilder::scan(const Step &step, const Scope &
         return failure();
       Value value = lookup(*text);
       if (!value)
-        return diags.error(entry.place.str(), "no value is called '" + *text + "' here", "name an id or an `out:` of an earlier step");
+        return diags.error(entry.place.str(), "no value is called '" + *text + "' here",
+                           "name an id or an `out:` of an earlier step");
       names.push_back(entry.name);
       out.push_back(value);
     }
@@ -609,7 +630,8 @@ FailureOr<SmallVector<Value>> GraphBuilder::scan(const Step &step, const Scope &
       } else {
         DimExprs dims = dimsOf(value.getType());
         if (**axis > static_cast<int64_t>(dims.size()))
-          built = diags.error(step.place.str(), "what the body makes has no place for axis " + Twine(**axis), "give it more axes");
+          built =
+              diags.error(step.place.str(), "what the body makes has no place for axis " + Twine(**axis), "give it more axes");
         else
           dims.insert(dims.begin() + **axis, steps);
         types.push_back(tensorType(dims, elementOf(value.getType())));
@@ -622,7 +644,8 @@ FailureOr<SmallVector<Value>> GraphBuilder::scan(const Step &step, const Scope &
   builder.restoreInsertionPoint(outside);
   if (failed(built))
     return failure();
-  auto op = builder.create<fr::ScanOp>(loc(), types, builder.getStringAttr(**name), inits, sequences, builder.getI64IntegerAttr(**axis));
+  auto op = builder.create<fr::ScanOp>(loc(), types, builder.getStringAttr(**name), inits, sequences,
+                                       builder.getI64IntegerAttr(**axis));
   op.getBody().takeBody(region);
   return SmallVector<Value>(op.getResults());
 }
@@ -662,7 +685,9 @@ FailureOr<SmallVector<Value>> GraphBuilder::call(const Step &step, Value x, cons
   ++callDepth;
   std::vector<Frame> outerFrames = std::exchange(frames, {});
   std::map<std::string, Value> outerNamed = named;
-  std::erase_if(named, [](const auto &entry) { return !StringRef(entry.first).contains('.'); }); // "kv.3" is one of a list that layers share
+  std::erase_if(named, [](const auto &entry) {
+    return !StringRef(entry.first).contains('.');
+  }); // "kv.3" is one of a list that layers share
   Frame frame;
   for (auto [in, value] : llvm::zip(graph->in, operands))
     frame.ids[in] = value;

@@ -98,7 +98,7 @@ private:
   std::vector<Frame> frames;
   std::map<std::string, mlir::Value> named, inputs;
   std::map<std::string, std::vector<mlir::Value>> stacks;
-  std::vector<std::string> used; ///< logical names of tensors in order of use: taps are named by them
+  std::vector<std::string> used;                          ///< logical names of tensors in order of use: taps are named by them
   std::map<std::string, std::vector<std::string>> hidden; ///< taps by the name of their list
   std::set<std::string> tapNames, skipped;
   std::string place; ///< for locations

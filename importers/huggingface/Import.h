@@ -25,15 +25,15 @@ struct ImportOptions {
 struct Imported {
   mlir::OwningOpRef<mlir::ModuleOp> module; ///< @main with states and taps; every physical tensor has a param
   std::string recipe, task, architecture;
-  std::vector<RecipeText> recipeFiles;       ///< what was read, with its bytes: the manifest states digests
-  json::Object config;                       ///< normalised
+  std::vector<RecipeText> recipeFiles;                     ///< what was read, with its bytes: the manifest states digests
+  json::Object config;                                     ///< normalised
   std::vector<std::pair<std::string, std::string>> hidden; ///< "hidden.0", "hidden.1", … and their taps
-  std::vector<TensorTable::Ignored> ignored; ///< tensors that the model does not use, with the recipe's reason
-  std::vector<std::string> unprovenOptions;  ///< option values of the recipe that no passing fixture has exercised
-  std::string quantised;                     ///< `quant_method` of the source; empty: weights are stored as numbers
-  std::map<std::string, int64_t> sizes;      ///< of named sizes but B, S and P: what checks take, and a graph of fixed shapes
-  int64_t maxLength = 0;                     ///< positions; 0: unlimited
-  bool lengthDependent = false;              ///< rotary frequencies depend on the total length: cached and uncached runs differ
+  std::vector<TensorTable::Ignored> ignored;               ///< tensors that the model does not use, with the recipe's reason
+  std::vector<std::string> unprovenOptions;                ///< option values of the recipe that no passing fixture has exercised
+  std::string quantised;                                   ///< `quant_method` of the source; empty: weights are stored as numbers
+  std::map<std::string, int64_t> sizes; ///< of named sizes but B, S and P: what checks take, and a graph of fixed shapes
+  int64_t maxLength = 0;                ///< positions; 0: unlimited
+  bool lengthDependent = false;         ///< rotary frequencies depend on the total length: cached and uncached runs differ
   std::vector<std::string> notes;
   std::shared_ptr<const ModelRecipe> family; ///< the recipe, flattened
   /// Logical tensor → symbol of the param that gives it, of those that the recipe's gguf section names.

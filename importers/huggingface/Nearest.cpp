@@ -29,8 +29,8 @@ std::set<std::string> patternsOf(const Checkpoint &checkpoint, const ModelRecipe
   return patterns;
 }
 
-/// Whether a name of the recipe stands for a pattern of the file: itself, or a module with a part behind it, and with a prefix that
-/// the recipe allows.
+/// Whether a name of the recipe stands for a pattern of the file: itself, or a module with a part behind it, and with a prefix
+/// that the recipe allows.
 bool standsFor(StringRef named, StringRef stored, const ModelRecipe &recipe) {
   auto same = [&](StringRef own) {
     StringRef rest = stored;
@@ -50,8 +50,8 @@ bool standsFor(StringRef named, StringRef stored, const ModelRecipe &recipe) {
 }
 } // namespace
 
-std::vector<NearRecipe> flagrelease::nearestRecipes(const Checkpoint &checkpoint, const json::Object &config, const RecipeSet &recipes,
-                                                    size_t count) {
+std::vector<NearRecipe> flagrelease::nearestRecipes(const Checkpoint &checkpoint, const json::Object &config,
+                                                    const RecipeSet &recipes, size_t count) {
   std::vector<NearRecipe> found;
   Diagnostics ignored;
   FailureOr<const InertKeys *> inert = recipes.inert(ignored);

@@ -14,8 +14,9 @@ struct NearRecipe {
   std::vector<std::string> unknownKeys; ///< keys of the config that it does not refer to, and that are no inert ones
 };
 
-/// The `count` nearest, best first: by known patterns, then by absent ones, then by unknown keys. Recipes that share no pattern are
-/// left out. Recipes that cannot be read are too.
-std::vector<NearRecipe> nearestRecipes(const Checkpoint &checkpoint, const json::Object &config, const RecipeSet &recipes, size_t count);
+/// The `count` nearest, best first: by known patterns, then by absent ones, then by unknown keys. Recipes that share no pattern
+/// are left out. Recipes that cannot be read are too.
+std::vector<NearRecipe> nearestRecipes(const Checkpoint &checkpoint, const json::Object &config, const RecipeSet &recipes,
+                                       size_t count);
 
 } // namespace flagrelease

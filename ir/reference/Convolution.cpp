@@ -47,7 +47,8 @@ template <typename T> LogicalResult conv(REF_PARAMS) {
   const int64_t inGroup = channels / groups, outGroup = outs / groups, patch = inGroup * volume(kernel);
   const int64_t positions = volume(result), area = volume(size);
   // As many positions at a time as the bound on memory allows.
-  const int64_t tile = std::clamp<int64_t>(context.tileBytes / std::max<int64_t>(1, patch * sizeof(T)), 1, std::max<int64_t>(1, positions));
+  const int64_t tile =
+      std::clamp<int64_t>(context.tileBytes / std::max<int64_t>(1, patch * sizeof(T)), 1, std::max<int64_t>(1, positions));
   std::vector<T> columns(tile * patch), product(tile * outGroup);
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t g = 0; g < groups; ++g)
@@ -134,7 +135,8 @@ template <typename T> LogicalResult pool(REF_PARAMS) {
         total = isMax ? std::max(total, value) : total + value;
         ++count;
       });
-      y[flat(to, result)] = isMax ? total : total / static_cast<T>(poolOp.getCountMargin() ? volume(kernel) : std::max<int64_t>(1, count));
+      y[flat(to, result)] =
+          isMax ? total : total / static_cast<T>(poolOp.getCountMargin() ? volume(kernel) : std::max<int64_t>(1, count));
     });
   }
   return success();
@@ -154,7 +156,8 @@ template <typename T> Taps<T> tapsAt(int64_t i, int64_t n, int64_t m, fr::Interp
     taps.share[0] = T(1);
     return taps;
   }
-  const T ratio = alignCorners ? (n > 1 ? static_cast<T>(m - 1) / static_cast<T>(n - 1) : T(0)) : static_cast<T>(m) / static_cast<T>(n);
+  const T ratio =
+      alignCorners ? (n > 1 ? static_cast<T>(m - 1) / static_cast<T>(n - 1) : T(0)) : static_cast<T>(m) / static_cast<T>(n);
   T place = alignCorners ? static_cast<T>(i) * ratio : (static_cast<T>(i) + T(0.5)) * ratio - T(0.5);
   if (mode == fr::Interpolation::Linear) {
     place = std::max(place, T(0));

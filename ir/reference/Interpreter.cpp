@@ -34,9 +34,8 @@ template <typename T> LogicalResult RefContext<T>::materialise(RefTensor<T> &val
 }
 
 template <typename T> const RefEntry<T> *flagrelease::findReference(StringRef opName) {
-  for (ArrayRef<RefEntry<T>> table :
-       {elementwiseReference<T>(), shapeReference<T>(), numberReference<T>(), layerReference<T>(), attentionReference<T>(),
-        convolutionReference<T>(), expertReference<T>()})
+  for (ArrayRef<RefEntry<T>> table : {elementwiseReference<T>(), shapeReference<T>(), numberReference<T>(), layerReference<T>(),
+                                      attentionReference<T>(), convolutionReference<T>(), expertReference<T>()})
     for (const RefEntry<T> &entry : table)
       if (entry.name == opName)
         return &entry;

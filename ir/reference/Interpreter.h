@@ -27,7 +27,8 @@ public:
 private:
   using Values = llvm::DenseMap<mlir::Value, RefTensor<T>>;
   /// Runs the ops of a block up to its terminator, whose operands stay in `values`.
-  LogicalResult runBlock(mlir::Block &block, Values &values, RefContext<T> &context, const Request &request, NamedTensors &outputs);
+  LogicalResult runBlock(mlir::Block &block, Values &values, RefContext<T> &context, const Request &request,
+                         NamedTensors &outputs);
   LogicalResult runOp(mlir::Operation &op, Values &values, RefContext<T> &context, const Request &request, NamedTensors &outputs);
   LogicalResult runScan(fr::ScanOp scan, Values &values, RefContext<T> &context, const Request &request);
 

@@ -84,7 +84,8 @@ template <typename T> LogicalResult narrow(REF_PARAMS) {
   const int64_t axis = narrowOp.getAxis(), from = in[0]->shape[axis], size = out[0].shape[axis];
   std::optional<int64_t> start = DimExpr::parse(narrowOp.getStart())->evaluate(context.sizes);
   if (!start || *start < 0 || *start + size > from)
-    return context.diags.error("fr.narrow", "takes " + Twine(size) + " elements from '" + narrowOp.getStart() + "' on of " + Twine(from));
+    return context.diags.error("fr.narrow",
+                               "takes " + Twine(size) + " elements from '" + narrowOp.getStart() + "' on of " + Twine(from));
   auto [outer, inner] = outerInner(in[0]->shape, axis);
   for (int64_t o = 0; o < outer; ++o)
     for (int64_t j = 0; j < size * inner; ++j)
@@ -300,10 +301,22 @@ template <typename T> LogicalResult scatter(REF_PARAMS) {
 
 template <typename T> ArrayRef<RefEntry<T>> flagrelease::shapeReference() {
   static const RefEntry<T> table[] = {
-      {"fr.constant", &constant<T>}, {"fr.cast", &castValues<T>}, {"fr.reshape", &reshape<T>}, {"fr.transpose", &transpose<T>},
-      {"fr.slice", &slice<T>},       {"fr.concat", &concat<T>},   {"fr.gather", &gather<T>},   {"fr.iota", &iota<T>},
-      {"fr.size", &size<T>},         {"fr.cumsum", &cumsum<T>},   {"fr.reduce", &reduce<T>},   {"fr.arg_max", &argMax<T>},
-      {"fr.scatter", &scatter<T>},   {"fr.narrow", &narrow<T>},   {"fr.broadcast", &broadcastTo<T>}, {"fr.pad", &pad<T>},
+      {"fr.constant", &constant<T>},
+      {"fr.cast", &castValues<T>},
+      {"fr.reshape", &reshape<T>},
+      {"fr.transpose", &transpose<T>},
+      {"fr.slice", &slice<T>},
+      {"fr.concat", &concat<T>},
+      {"fr.gather", &gather<T>},
+      {"fr.iota", &iota<T>},
+      {"fr.size", &size<T>},
+      {"fr.cumsum", &cumsum<T>},
+      {"fr.reduce", &reduce<T>},
+      {"fr.arg_max", &argMax<T>},
+      {"fr.scatter", &scatter<T>},
+      {"fr.narrow", &narrow<T>},
+      {"fr.broadcast", &broadcastTo<T>},
+      {"fr.pad", &pad<T>},
       {"fr.top_k", &topK<T>},
   };
   return table;

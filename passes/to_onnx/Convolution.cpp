@@ -13,7 +13,9 @@ SmallVector<int64_t> both(ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
   return margins;
 }
 
-SmallVector<int64_t> kernelOf(Value weight) { return SmallVector<int64_t>(cast<RankedTensorType>(weight.getType()).getShape().drop_front(2)); }
+SmallVector<int64_t> kernelOf(Value weight) {
+  return SmallVector<int64_t>(cast<RankedTensorType>(weight.getType()).getShape().drop_front(2));
+}
 
 /// x, weight and bias in the type of the result.
 template <typename Op> Values convInputs(Op op, Emitter &e) {
@@ -52,8 +54,9 @@ Values lowerInterpolate(fr::InterpolateOp op, Emitter &e) {
   Value x = e(op.getX());
   const bool nearest = op.getMode() == fr::Interpolation::Nearest;
   NamedAttrs attributes{e.text("mode", kModes[static_cast<int>(op.getMode())]),
-                        e.text("coordinate_transformation_mode",
-                               nearest ? "asymmetric" : op.getAlignCorners() ? "align_corners" : "half_pixel")};
+                        e.text("coordinate_transformation_mode", nearest                ? "asymmetric"
+                                                                 : op.getAlignCorners() ? "align_corners"
+                                                                                        : "half_pixel")};
   if (nearest)
     attributes.push_back(e.text("nearest_mode", "floor"));
   if (op.getMode() == fr::Interpolation::Cubic)
@@ -70,17 +73,17 @@ Values lowerGroupNorm(fr::GroupNormOp op, Emitter &e) {
   const double eps = op.getEps().convertToDouble();
   DimExprs perGroup{dims[0], DimExpr(groups), *productOf(ArrayRef(dims).drop_front()).dividedBy(groups)};
   Value rows = e.reshape(x, perGroup);
-  Value y = e.firstOf({{"InstanceNormalization",
-                        [&] {
-                          return Values{e.node("InstanceNormalization",
-                                               {rows, e.splat(1, {groups}, element), e.splat(0, {groups}, element)},
-                                               rows.getType(), {e.f32("epsilon", eps)})};
-                        }},
-                       {"decomposed", [&] {
-                          Value centred = e.binary("Sub", rows, e.reduce("ReduceMean", rows, {2}));
-                          Value variance = e.reduce("ReduceMean", e.binary("Mul", centred, centred), {2});
-                          return Values{e.binary("Div", centred, e.unary("Sqrt", e.binary("Add", variance, e.scalar(eps, element))))};
-                        }}})[0];
+  Value y = e.firstOf(
+      {{"InstanceNormalization",
+        [&] {
+          return Values{e.node("InstanceNormalization", {rows, e.splat(1, {groups}, element), e.splat(0, {groups}, element)},
+                               rows.getType(), {e.f32("epsilon", eps)})};
+        }},
+       {"decomposed", [&] {
+          Value centred = e.binary("Sub", rows, e.reduce("ReduceMean", rows, {2}));
+          Value variance = e.reduce("ReduceMean", e.binary("Mul", centred, centred), {2});
+          return Values{e.binary("Div", centred, e.unary("Sqrt", e.binary("Add", variance, e.scalar(eps, element))))};
+        }}})[0];
   y = e.reshape(y, dims);
   DimExprs column(dims.size() - 1, DimExpr(1));
   column[0] = dims[1];

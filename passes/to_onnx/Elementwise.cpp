@@ -13,10 +13,10 @@ struct Renamed {
   StringLiteral fr, onnx;
 };
 
-constexpr Renamed kUnary[] = {{"fr.neg", "Neg"},         {"fr.exp", "Exp"},   {"fr.log", "Log"},    {"fr.sqrt", "Sqrt"},
-                              {"fr.sin", "Sin"},         {"fr.cos", "Cos"},   {"fr.tanh", "Tanh"},  {"fr.erf", "Erf"},
-                              {"fr.sigmoid", "Sigmoid"}, {"fr.relu", "Relu"}, {"fr.floor", "Floor"},
-                              {"fr.abs", "Abs"},         {"fr.not", "Not"},   {"fr.softplus", "Softplus"}};
+constexpr Renamed kUnary[] = {{"fr.neg", "Neg"},         {"fr.exp", "Exp"},          {"fr.log", "Log"},     {"fr.sqrt", "Sqrt"},
+                              {"fr.sin", "Sin"},         {"fr.cos", "Cos"},          {"fr.tanh", "Tanh"},   {"fr.erf", "Erf"},
+                              {"fr.sigmoid", "Sigmoid"}, {"fr.relu", "Relu"},        {"fr.floor", "Floor"}, {"fr.abs", "Abs"},
+                              {"fr.not", "Not"},         {"fr.softplus", "Softplus"}};
 
 constexpr Renamed kBinary[] = {{"fr.add", "Add"}, {"fr.sub", "Sub"},     {"fr.mul", "Mul"},
                                {"fr.div", "Div"}, {"fr.pow", "Pow"},     {"fr.and", "And"},

@@ -25,7 +25,8 @@ Value activate(fr::MoeOp op, Value x, Emitter &e) {
   }
   case fr::ActKind::GeluTanh: {
     Value cube = e.binary("Mul", e.binary("Mul", x, x), x);
-    Value inner = e.binary("Mul", e.binary("Add", x, e.binary("Mul", cube, number(0.044715))), number(std::sqrt(2 / 3.14159265358979323846)));
+    Value inner = e.binary("Mul", e.binary("Add", x, e.binary("Mul", cube, number(0.044715))),
+                           number(std::sqrt(2 / 3.14159265358979323846)));
     return e.binary("Mul", e.binary("Mul", x, number(0.5)), e.binary("Add", e.unary("Tanh", inner), number(1)));
   }
   case fr::ActKind::Relu:

@@ -118,7 +118,8 @@ Values lowerRope(fr::RopeOp op, Emitter &e) {
                        // It takes one table for each row of the batch.
                        DimExprs table = dimsOf(cos.getType());
                        table[0] = dimsOf(x.getType())[0];
-                       return Values{e.node("RotaryEmbedding", {x, e.expand(cos, table), e.expand(sin, table)}, x.getType(), attributes)};
+                       return Values{
+                           e.node("RotaryEmbedding", {x, e.expand(cos, table), e.expand(sin, table)}, x.getType(), attributes)};
                      }},
                     {"decomposed", [&] { return Values{rotateDecomposed(op, x, cos, sin, e)}; }}});
 }

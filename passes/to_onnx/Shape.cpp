@@ -94,13 +94,14 @@ Values lowerPad(fr::PadOp op, Emitter &e) {
   Type element = elementOf(x.getType());
   Values inputs{x, e.ints(margins)};
   if (double value = op.getValue().convertToDouble(); value != 0)
-    inputs.push_back(isa<FloatType>(element) ? e.scalar(value, element) : e.cast(e.scalarInt(static_cast<int64_t>(value)), element));
+    inputs.push_back(isa<FloatType>(element) ? e.scalar(value, element)
+                                             : e.cast(e.scalarInt(static_cast<int64_t>(value)), element));
   return {e.node("Pad", inputs, op.getType(), {e.text("mode", kModes[static_cast<int>(op.getMode())])})};
 }
 
 Values lowerTopK(fr::TopKOp op, Emitter &e) {
-  return e.nodes("TopK", {e(op.getX()), e.ints({static_cast<int64_t>(op.getK())})}, {op.getValues().getType(), op.getIndices().getType()},
-                 {e.i64("axis", -1)});
+  return e.nodes("TopK", {e(op.getX()), e.ints({static_cast<int64_t>(op.getK())})},
+                 {op.getValues().getType(), op.getIndices().getType()}, {e.i64("axis", -1)});
 }
 
 Values lowerCumsum(fr::CumsumOp op, Emitter &e) { return {e.cumsum(e(op.getX()), op.getAxis())}; }

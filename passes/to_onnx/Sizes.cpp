@@ -90,9 +90,8 @@ std::optional<Value> Emitter::symbol(const std::string &name, bool isScalar) {
         continue;
       DimExpr others = dim - DimExpr::symbol(name) * it->second;
       std::set<std::string> needed = others.symbols();
-      bool known = !needed.count(name) && llvm::all_of(needed, [&](const std::string &other) {
-        return carrier(DimExpr::symbol(other)).has_value();
-      });
+      bool known = !needed.count(name) &&
+                   llvm::all_of(needed, [&](const std::string &other) { return carrier(DimExpr::symbol(other)).has_value(); });
       if (!known)
         continue;
       Value value = carried(argument, i, isScalar);

@@ -21,9 +21,8 @@ using Table = llvm::StringMap<const Lowering *>;
 
 Table allLowerings() {
   Table table;
-  for (ArrayRef<Lowering> rows :
-       {elementwiseLowerings(), shapeLowerings(), layerLowerings(), numberLowerings(), rotaryLowerings(), attentionLowerings(),
-        convolutionLowerings(), expertLowerings()})
+  for (ArrayRef<Lowering> rows : {elementwiseLowerings(), shapeLowerings(), layerLowerings(), numberLowerings(),
+                                  rotaryLowerings(), attentionLowerings(), convolutionLowerings(), expertLowerings()})
     for (const Lowering &row : rows)
       table[row.op] = &row;
   return table;
@@ -67,7 +66,8 @@ private:
     for (func::FuncOp function : module.getOps<func::FuncOp>())
       function.getBody().walk([&](Operation *op) {
         StringRef name = op->getName().getStringRef();
-        if (!isa<fr::UseOp, fr::TapOp, func::ReturnOp, fr::ScanOp, fr::ScanYieldOp>(op) && !isStorage(op) && !table.contains(name))
+        if (!isa<fr::UseOp, fr::TapOp, func::ReturnOp, fr::ScanOp, fr::ScanYieldOp>(op) && !isStorage(op) &&
+            !table.contains(name))
           refused.insert(name.str());
       });
     for (const std::string &name : refused)

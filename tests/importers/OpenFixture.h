@@ -37,7 +37,8 @@ struct Opened {
 /// Empty: the checkpoint says it.
 inline std::string taskOf(const Golden &golden) { return golden.task == "text-ranking" ? "rerank" : ""; }
 
-inline FailureOr<Opened> openFixture(const std::string &folder, const Golden &golden, ReferencePrecision precision, Diagnostics &diags) {
+inline FailureOr<Opened> openFixture(const std::string &folder, const Golden &golden, ReferencePrecision precision,
+                                     Diagnostics &diags) {
   Opened opened;
   FailureOr<RecipeSet> recipes = RecipeSet::load(FLAGRELEASE_SOURCE_DIR "/recipes", "", importerGrammar(), diags);
   FailureOr<Checkpoint> checkpoint = openCheckpoint(folder, diags);

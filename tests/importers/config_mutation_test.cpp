@@ -1,5 +1,5 @@
-// Every key of every fixture's config: another value changes the module, is refused, or the key is inert and says why. What a config
-// says must not be ignored silently.
+// Every key of every fixture's config: another value changes the module, is refused, or the key is inert and says why. What a
+// config says must not be ignored silently.
 #include "importers/huggingface/Config.h"
 #include "importers/huggingface/GraphBuilder.h"
 #include "importers/huggingface/Import.h"
@@ -18,8 +18,8 @@ using namespace flagrelease::test;
 
 namespace {
 /// Keys that say what the checkpoint is, not what it computes: read before any recipe.
-const llvm::StringLiteral kIdentity[] = {"architectures", "model_type", "_class_name", "dtype", "torch_dtype", "quantization_config",
-                                         "compression_config"};
+const llvm::StringLiteral kIdentity[] = {"architectures", "model_type",          "_class_name",       "dtype",
+                                         "torch_dtype",   "quantization_config", "compression_config"};
 
 /// Another value of the same kind; nothing for null and for what has no other.
 std::optional<json::Value> mutated(const json::Value &value) {
@@ -157,7 +157,8 @@ TEST_CASE("no key of a config is ignored silently") {
     auto isInert = [&](llvm::ArrayRef<std::string> path) {
       const std::string whole = joined(path);
       auto reason = [&](StringRef key) {
-        return !(*inert)->reason(key).empty() || llvm::any_of(family->inert, [&](const Ignored &one) { return one.pattern == key; });
+        return !(*inert)->reason(key).empty() ||
+               llvm::any_of(family->inert, [&](const Ignored &one) { return one.pattern == key; });
       };
       return reason(whole) || reason(path.back()) || reason(path.front());
     };

@@ -22,7 +22,8 @@ Evidence &proven() {
 /// The reference, called as the padded goldens want it.
 class ReferenceText final : public Text {
 public:
-  ReferenceText(ReferenceModel &model, const std::vector<std::pair<std::string, std::string>> &hidden) : model(model), hidden(hidden) {}
+  ReferenceText(ReferenceModel &model, const std::vector<std::pair<std::string, std::string>> &hidden)
+      : model(model), hidden(hidden) {}
   FailureOr<NamedTensors> call(const NamedTensors &inputs, bool first, Diagnostics &diags) override {
     FailureOr<NamedTensors> outputs = model.run(inputs, {.taps = true, .keepState = !first, .stop = {}}, diags);
     if (failed(outputs))
@@ -153,7 +154,8 @@ TEST_CASE("fixtures on the reference") {
         right &= tokens == golden->greedy;
       }
       // Decode with the cache equals transformers' one pass: a prompt of 19, then one id at a time.
-      if (golden->outputs.front() == "logits" && opened->imported.task == "causal_lm" && golden->inputs.size() == 1 && !opened->imported.lengthDependent) {
+      if (golden->outputs.front() == "logits" && opened->imported.task == "causal_lm" && golden->inputs.size() == 1 &&
+          !opened->imported.lengthDependent) {
         const HostTensor &ids = golden->tensors.at("input_ids"), &logits = golden->tensors.at("logits");
         for (int64_t from = 0, count = 19; from < ids.shape[1]; from += count, count = 1) {
           FailureOr<NamedTensors> step = opened->model->run({{"input_ids", columns(ids, from, count)}},

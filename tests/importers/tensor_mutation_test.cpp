@@ -5,10 +5,10 @@
 
 #include "llvm/Support/raw_ostream.h"
 
-#include <catch2/catch.hpp>
 #include <bit>
-#include <cstring>
+#include <catch2/catch.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 
 using namespace flagrelease;
@@ -66,7 +66,8 @@ std::string breaks(const std::string &folder, const Golden &golden, Diagnostics 
     return "not run: " + problemsOf(diags);
   for (const std::string &output : golden.outputs) {
     const HostTensor &value = got->at(tensorOf(output, opened->imported.hidden));
-    if (nmse(withoutPads(value, golden.tensors), withoutPads(golden.tensors.at(output), golden.tensors)) > golden.tolerance(output))
+    if (nmse(withoutPads(value, golden.tensors), withoutPads(golden.tensors.at(output), golden.tensors)) >
+        golden.tolerance(output))
       return "";
   }
   return "every output is still within its tolerance";

@@ -15,11 +15,26 @@ TEST_CASE("the text of a size is canonical") {
   struct {
     const char *text, *canonical;
   } cases[] = {
-      {"7", "7"},         {"S", "S"},       {"S+P", "P + S"},       {" P + S ", "P + S"}, {"2*S + 1", "2*S + 1"},
-      {"1 + S", "S + 1"}, {"S + S", "2*S"}, {"2*S + -2*S", "0"},    {"S + -1", "S + -1"}, {"-1*S + 8", "-1*S + 8"},
-      {"0", "0"},         {"0*S + B", "B"}, {"seq_len", "seq_len"}, {"3*P + 2*P", "5*P"},
-      {"S*B", "B*S"},     {"2*S * B", "2*B*S"}, {"B*S + -1*S*B", "0"}, {"H*H", "H*H"},
-      {"floor((L + 1) / 2)", "floor((L + 1) / 2)"}, {"2*floor((3*L) / 2)*B", "2*B*floor((3*L) / 2)"},
+      {"7", "7"},
+      {"S", "S"},
+      {"S+P", "P + S"},
+      {" P + S ", "P + S"},
+      {"2*S + 1", "2*S + 1"},
+      {"1 + S", "S + 1"},
+      {"S + S", "2*S"},
+      {"2*S + -2*S", "0"},
+      {"S + -1", "S + -1"},
+      {"-1*S + 8", "-1*S + 8"},
+      {"0", "0"},
+      {"0*S + B", "B"},
+      {"seq_len", "seq_len"},
+      {"3*P + 2*P", "5*P"},
+      {"S*B", "B*S"},
+      {"2*S * B", "2*B*S"},
+      {"B*S + -1*S*B", "0"},
+      {"H*H", "H*H"},
+      {"floor((L + 1) / 2)", "floor((L + 1) / 2)"},
+      {"2*floor((3*L) / 2)*B", "2*B*floor((3*L) / 2)"},
   };
   for (const auto &c : cases) {
     CAPTURE(c.text);
@@ -31,8 +46,27 @@ TEST_CASE("the text of a size is canonical") {
 }
 
 TEST_CASE("what is no affine size is refused") {
-  for (const char *text : {"", " ", "+", "S +", "+ S", "S*2", "2*", "2 S", "S - 1", "S/2", "(S)", "S,", "_", "S + _", "?",
-                           "1.5", "floor((S) / 1)", "floor(S / 2)", "floor((7) / 2)", "floor((S / 2)", "99999999999999999999"}) {
+  for (const char *text : {"",
+                           " ",
+                           "+",
+                           "S +",
+                           "+ S",
+                           "S*2",
+                           "2*",
+                           "2 S",
+                           "S - 1",
+                           "S/2",
+                           "(S)",
+                           "S,",
+                           "_",
+                           "S + _",
+                           "?",
+                           "1.5",
+                           "floor((S) / 1)",
+                           "floor(S / 2)",
+                           "floor((7) / 2)",
+                           "floor((S / 2)",
+                           "99999999999999999999"}) {
     CAPTURE(text);
     CHECK_FALSE(DimExpr::parse(text));
   }

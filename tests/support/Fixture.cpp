@@ -276,7 +276,8 @@ void takeTextRun(Golden &golden) {
   const HostTensor &prompt = golden.tensors.at("input_ids");
   for (auto &[name, value] : golden.textInputs)
     if (value.type == DType::I64 && value.shape == prompt.shape)
-      value = HostTensor::ofInts(ids->second.shape, std::vector<int64_t>(ids->second.elements(), name == "attention_mask" ? 1 : 0));
+      value =
+          HostTensor::ofInts(ids->second.shape, std::vector<int64_t>(ids->second.elements(), name == "attention_mask" ? 1 : 0));
   golden.textInputs["input_ids"] = ids->second;
   // Time, row and column of a token of text are its place.
   if (auto places = golden.textInputs.find("mrope_position_ids"); places != golden.textInputs.end()) {

@@ -67,9 +67,10 @@ const Entry kActivations[] = {
 };
 /// Names of recipes, not of configs.
 const Entry kFunctions[] = {
-    {"softplus", simple<fr::SoftplusOp>}, {"exp", simple<fr::ExpOp>},     {"log", simple<fr::LogOp>}, {"sqrt", simple<fr::SqrtOp>},
-    {"rsqrt", simple<fr::RsqrtOp>},       {"neg", simple<fr::NegOp>},     {"abs", simple<fr::AbsOp>}, {"sin", simple<fr::SinOp>},
-    {"cos", simple<fr::CosOp>},           {"floor", simple<fr::FloorOp>}, {"erf", simple<fr::ErfOp>}, {"square", square},
+    {"softplus", simple<fr::SoftplusOp>}, {"exp", simple<fr::ExpOp>},     {"log", simple<fr::LogOp>},
+    {"sqrt", simple<fr::SqrtOp>},         {"rsqrt", simple<fr::RsqrtOp>}, {"neg", simple<fr::NegOp>},
+    {"abs", simple<fr::AbsOp>},           {"sin", simple<fr::SinOp>},     {"cos", simple<fr::CosOp>},
+    {"floor", simple<fr::FloorOp>},       {"erf", simple<fr::ErfOp>},     {"square", square},
     {"not", simple<fr::NotOp>},
 };
 } // namespace

@@ -17,15 +17,18 @@ const ParamSchema kByParams[] = {{"by", ParamType::Number, false, {}, {}, "the s
 const ParamSchema kScaleParams[] = {{"by", ParamType::Number, true, {}, {}, ""}};
 const ParamSchema kScaleByParams[] = {{"weight", ParamType::Tensor, true, {}, {}, "the tensor by its whole name, [features]"},
                                       {"axis", ParamType::Int, false, {}, {}, "of the features; absent: the last"}};
-const ParamSchema kActParams[] = {{"kind", ParamType::String, true, {}, {}, "a name of config.json's, or exp, log, sqrt, neg, ..."}};
+const ParamSchema kActParams[] = {
+    {"kind", ParamType::String, true, {}, {}, "a name of config.json's, or exp, log, sqrt, neg, ..."}};
 const ParamSchema kCompareParams[] = {{"kind", ParamType::Enum, true, kPredicates, {}, ""},
                                       {"by", ParamType::Number, false, {}, {}, "the second value as a number"}};
 const ParamSchema kSoftcapParams[] = {{"cap", ParamType::Number, true, {}, {}, "cap * tanh(x / cap)"}};
-const ParamSchema kReduceParams[] = {{"kind", ParamType::Enum, true, kReductions, {}, ""},
-                                     {"axes", ParamType::List, true, {}, kIntItem, "negative: from the end"},
-                                     {"keep", ParamType::Bool, false, {}, {}, "true: they stay with size 1; absent: they disappear"}};
+const ParamSchema kReduceParams[] = {
+    {"kind", ParamType::Enum, true, kReductions, {}, ""},
+    {"axes", ParamType::List, true, {}, kIntItem, "negative: from the end"},
+    {"keep", ParamType::Bool, false, {}, {}, "true: they stay with size 1; absent: they disappear"}};
 const ParamSchema kAxisParams[] = {{"axis", ParamType::Int, true, {}, {}, "negative: from the end"}};
-const ParamSchema kTopKParams[] = {{"k", ParamType::Int, true, {}, {}, "of the last axis; `out` names the values and their places"}};
+const ParamSchema kTopKParams[] = {
+    {"k", ParamType::Int, true, {}, {}, "of the last axis; `out` names the values and their places"}};
 const ParamSchema kMatmulParams[] = {{"transpose_a", ParamType::Bool, false, {}, {}, "of the last two axes"},
                                      {"transpose_b", ParamType::Bool, false, {}, {}, "of the last two axes"}};
 const ParamSchema kEinsumParams[] = {{"equation", ParamType::String, true, {}, {}, "bsd,de->bse, of two inputs"}};
@@ -61,7 +64,8 @@ BlockResult buildScale(BlockContext &context) {
   FailureOr<double> by = context.number("by");
   if (failed(by))
     return failure();
-  return one(*by == 1 ? context.x() : context.ops().create<fr::MulOp>(context.loc(), context.x(), context.constant(*by)).getResult());
+  return one(*by == 1 ? context.x()
+                      : context.ops().create<fr::MulOp>(context.loc(), context.x(), context.constant(*by)).getResult());
 }
 
 /// A vector of weights along an axis of x, as a value that spreads over it.
@@ -73,7 +77,8 @@ FailureOr<Value> alongAxis(BlockContext &context) {
   if (failed(name) || failed(axis))
     return failure();
   if (!dims[*axis].isStatic())
-    return context.diags().error(context.step.place.str(), "the features have no fixed size here: " + dims[*axis].str(), "choose another axis");
+    return context.diags().error(context.step.place.str(), "the features have no fixed size here: " + dims[*axis].str(),
+                                 "choose another axis");
   Value weight = context.weight(*name, {dims[*axis].value()}, "features " + Twine(dims[*axis].value()));
   if (*axis == rank - 1)
     return weight;
@@ -103,9 +108,10 @@ BlockResult buildCompare(BlockContext &context) {
   FailureOr<std::optional<double>> by = context.optionalNumber("by");
   if (failed(kind) || failed(by) || failed(context.operandCount(*by ? 1 : 2, *by ? 1 : 2)))
     return failure();
-  Value other = *by ? (isa<IntegerType>(elementOf(context.x().getType())) ? context.integerConstant({static_cast<int64_t>(**by)}, {})
-                                                                         : context.constant(**by))
-                    : context.operands[1];
+  Value other =
+      *by ? (isa<IntegerType>(elementOf(context.x().getType())) ? context.integerConstant({static_cast<int64_t>(**by)}, {})
+                                                                : context.constant(**by))
+          : context.operands[1];
   return one(context.ops().create<fr::CompareOp>(context.loc(), *fr::symbolizePredicate(**kind), context.x(), other));
 }
 
@@ -120,7 +126,8 @@ BlockResult buildSoftcap(BlockContext &context) {
   if (failed(cap))
     return failure();
   Value factor = context.constant(*cap);
-  Value inner = context.ops().create<fr::TanhOp>(context.loc(), context.ops().create<fr::DivOp>(context.loc(), context.x(), factor));
+  Value inner =
+      context.ops().create<fr::TanhOp>(context.loc(), context.ops().create<fr::DivOp>(context.loc(), context.x(), factor));
   return one(context.ops().create<fr::MulOp>(context.loc(), inner, factor));
 }
 
@@ -136,7 +143,8 @@ BlockResult buildReduce(BlockContext &context) {
     int64_t axis = item.isInt() ? item.integer() : static_cast<int64_t>(dims.size());
     axis += axis < 0 ? static_cast<int64_t>(dims.size()) : 0;
     if (axis < 0 || axis >= static_cast<int64_t>(dims.size()))
-      return context.diags().error(context.step.place.str(), "axis " + json::toText(item) + " is outside a value of rank " + Twine(dims.size()),
+      return context.diags().error(context.step.place.str(),
+                                   "axis " + json::toText(item) + " is outside a value of rank " + Twine(dims.size()),
                                    "check its shape");
     axes.push_back(axis);
   }
@@ -189,7 +197,8 @@ BlockResult buildEinsum(BlockContext &context) {
   const StringRef names[2] = {first.trim(), second.trim()};
   result = result.trim();
   if (!StringRef(**equation).contains("->") || names[0].empty() || names[1].empty())
-    return context.diags().error(context.step.place.str(), "'" + **equation + "' is no equation of two inputs and a result", "write bsd,de->bse");
+    return context.diags().error(context.step.place.str(), "'" + **equation + "' is no equation of two inputs and a result",
+                                 "write bsd,de->bse");
   for (StringRef letters : {names[0], names[1], result})
     for (char letter : letters)
       if (letters.count(letter) > 1)
@@ -199,13 +208,15 @@ BlockResult buildEinsum(BlockContext &context) {
   for (int i = 0; i < 2; ++i) {
     DimExprs dims = dimsOf(context.operands[i].getType());
     if (dims.size() != names[i].size())
-      return context.diags().error(context.step.place.str(), "'" + names[i] + "' names " + Twine(names[i].size()) + " axes of " + Twine(dims.size()),
+      return context.diags().error(context.step.place.str(),
+                                   "'" + names[i] + "' names " + Twine(names[i].size()) + " axes of " + Twine(dims.size()),
                                    "correct the equation");
     for (auto [letter, dim] : llvm::zip_equal(names[i], dims)) {
       auto [it, fresh] = sizes.try_emplace(letter, dim);
       if (!fresh && it->second != dim)
         return context.diags().error(context.step.place.str(),
-                                     "axis '" + Twine(letter) + "' has sizes " + it->second.str() + " and " + dim.str(), "correct the equation");
+                                     "axis '" + Twine(letter) + "' has sizes " + it->second.str() + " and " + dim.str(),
+                                     "correct the equation");
     }
   }
   std::string batch, summed, own[2];
@@ -219,7 +230,8 @@ BlockResult buildEinsum(BlockContext &context) {
       else if (!other && kept)
         own[i] += letter;
       else if (!other)
-        return context.diags().error(context.step.place.str(), "axis '" + Twine(letter) + "' is in one input only and not in the result",
+        return context.diags().error(context.step.place.str(),
+                                     "axis '" + Twine(letter) + "' is in one input only and not in the result",
                                      "reduce it first");
     }
   auto arrange = [&](int i, StringRef order, llvm::ArrayRef<StringRef> groups) {
@@ -248,7 +260,8 @@ BlockResult buildEinsum(BlockContext &context) {
   for (char letter : result) {
     size_t at = order.find(letter);
     if (at == std::string::npos)
-      return context.diags().error(context.step.place.str(), "axis '" + Twine(letter) + "' of the result is in no input", "correct the equation");
+      return context.diags().error(context.step.place.str(), "axis '" + Twine(letter) + "' of the result is in no input",
+                                   "correct the equation");
     permutation.push_back(static_cast<int64_t>(at));
   }
   return one(context.transpose(product, permutation));
@@ -271,13 +284,15 @@ BlockResult buildSinusoid(BlockContext &context) {
   DimExprs dims = context.dims();
   Value x = ops.create<fr::CastOp>(loc, tensorType(dims, ops.getF32Type()), context.x());
   dims.push_back(DimExpr(1));
-  Value table = ops.create<fr::ConstantOp>(
-      loc, cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get({half}, ops.getF32Type()), llvm::ArrayRef<float>(frequencies))));
+  Value table =
+      ops.create<fr::ConstantOp>(loc, cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get({half}, ops.getF32Type()),
+                                                                                llvm::ArrayRef<float>(frequencies))));
   Value angles = ops.create<fr::MulOp>(loc, context.reshape(x, dims), table);
   if (scale->value_or(1) != 1)
     angles = ops.create<fr::MulOp>(loc, angles, context.constant(**scale));
   Value sine = ops.create<fr::SinOp>(loc, angles), cosine = ops.create<fr::CosOp>(loc, angles);
-  return one(ops.create<fr::ConcatOp>(loc, *flip ? ValueRange{cosine, sine} : ValueRange{sine, cosine}, static_cast<int64_t>(dims.size()) - 1));
+  return one(ops.create<fr::ConcatOp>(loc, *flip ? ValueRange{cosine, sine} : ValueRange{sine, cosine},
+                                      static_cast<int64_t>(dims.size()) - 1));
 }
 
 /// Scales to the root mean square of another value (Gemma 3n's streams).
@@ -327,12 +342,31 @@ const StepSchema kSchemas[] = {
 } // namespace
 
 llvm::ArrayRef<StepBlock> flagrelease::mathSteps() {
-  static constexpr BlockFunction kBuilders[] = {
-      buildMany<fr::AddOp>,     buildMany<fr::SubOp>,     buildMany<fr::MulOp>, buildMany<fr::DivOp>, buildMany<fr::PowOp>,
-      buildMany<fr::MaximumOp>, buildMany<fr::MinimumOp>, buildMany<fr::AndOp>, buildMany<fr::OrOp>,  buildScale,
-      buildScaleBy,             buildShiftBy,             buildAct,             buildCompare,         buildWhere,
-      buildSoftcap,             buildReduce,              buildAxis<fr::SoftmaxOp>, buildAxis<fr::CumsumOp>, buildAxis<fr::ArgMaxOp>,
-      buildTopK,                buildMatmul,              buildEinsum,          buildSinusoid,        buildMagnitude};
+  static constexpr BlockFunction kBuilders[] = {buildMany<fr::AddOp>,
+                                                buildMany<fr::SubOp>,
+                                                buildMany<fr::MulOp>,
+                                                buildMany<fr::DivOp>,
+                                                buildMany<fr::PowOp>,
+                                                buildMany<fr::MaximumOp>,
+                                                buildMany<fr::MinimumOp>,
+                                                buildMany<fr::AndOp>,
+                                                buildMany<fr::OrOp>,
+                                                buildScale,
+                                                buildScaleBy,
+                                                buildShiftBy,
+                                                buildAct,
+                                                buildCompare,
+                                                buildWhere,
+                                                buildSoftcap,
+                                                buildReduce,
+                                                buildAxis<fr::SoftmaxOp>,
+                                                buildAxis<fr::CumsumOp>,
+                                                buildAxis<fr::ArgMaxOp>,
+                                                buildTopK,
+                                                buildMatmul,
+                                                buildEinsum,
+                                                buildSinusoid,
+                                                buildMagnitude};
   static const std::vector<StepBlock> steps = stepTable(kSchemas, kBuilders);
   return steps;
 }

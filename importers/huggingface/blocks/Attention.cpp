@@ -42,7 +42,12 @@ const ParamSchema kParams[] = {
     {"width", ParamType::Int, false, {}, {}, "features of the result; absent: as many as the input has"},
     {"memory", ParamType::Mapping, false, {}, kOther, "keys and values are projected from this value (cross attention)"},
     {"keep", ParamType::Bind, false, {}, {}, "binds this layer's keys and values for other layers"},
-    {"reuse", ParamType::Mapping, false, {}, kOther, "takes the keys and values that another layer kept; k and v have no tensors then"},
+    {"reuse",
+     ParamType::Mapping,
+     false,
+     {},
+     kOther,
+     "takes the keys and values that another layer kept; k and v have no tensors then"},
     {"qk_norm", ParamType::Mapping, false, {}, kQkNorm, ""},
     {"rope", ParamType::Mapping, false, {}, {}, ""}, // its keys are set below: one table for all blocks
 };
@@ -102,8 +107,8 @@ FailureOr<std::optional<Norms>> readNorms(BlockContext &context) {
   };
   FailureOr<std::string> kind = mapping->find("kind")->evalText(context.scope, context.diags());
   FailureOr<double> eps = mapping->find("eps")->evalNumber(context.scope, context.diags());
-  if (failed(kind) || failed(eps) || failed(name("q", norms.q)) || failed(name("k", norms.k)) || failed(flag("v", norms.values)) ||
-      failed(flag("after_rope", norms.afterRope)) || failed(flag("whole", norms.whole)))
+  if (failed(kind) || failed(eps) || failed(name("q", norms.q)) || failed(name("k", norms.k)) ||
+      failed(flag("v", norms.values)) || failed(flag("after_rope", norms.afterRope)) || failed(flag("whole", norms.whole)))
     return failure();
   if (const Param *offset = mapping->find("offset")) {
     FailureOr<double> value = offset->evalNumber(context.scope, context.diags());
@@ -121,8 +126,10 @@ Value applyNorm(BlockContext &context, const Norms &norms, const std::string &mo
   Value weight = module.empty() ? Value() : context.weight(module + ".weight", {features}, from);
   if (norms.kind == "rms")
     return context.ops().create<fr::RmsNormOp>(context.loc(), x, weight, context.real(norms.eps), context.real(norms.offset));
-  Value bias = !module.empty() && context.graph.findTensor(module + ".bias") ? context.weight(module + ".bias", {features}, from) : Value();
-  return context.ops().create<fr::LayerNormOp>(context.loc(), x, weight, bias, context.real(norms.eps), context.real(norms.offset));
+  Value bias = !module.empty() && context.graph.findTensor(module + ".bias") ? context.weight(module + ".bias", {features}, from)
+                                                                             : Value();
+  return context.ops().create<fr::LayerNormOp>(context.loc(), x, weight, bias, context.real(norms.eps),
+                                               context.real(norms.offset));
 }
 
 FailureOr<bool> biasOf(BlockContext &context, StringRef projection) {
@@ -150,7 +157,8 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
   FailureOr<std::optional<double>> clip = context.optionalNumber("clip");
   FailureOr<std::optional<Norms>> norms = readNorms(context);
   FailureOr<AttendOptions> options = attendOptions(context);
-  if (failed(keyHeads) || failed(width) || failed(transposed) || failed(grouped) || failed(clip) || failed(norms) || failed(options))
+  if (failed(keyHeads) || failed(width) || failed(transposed) || failed(grouped) || failed(clip) || failed(norms) ||
+      failed(options))
     return failure();
   if (*heads % *keyHeads != 0)
     return context.diags().error("config.json: num_key_value_heads",
@@ -171,7 +179,8 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
   auto named = [&](const std::string &name) -> FailureOr<Value> {
     if (Value value = context.graph.lookup(name))
       return value;
-    return context.diags().error(context.step.place.str(), "no value is called '" + name + "' here", "bind it in an earlier step");
+    return context.diags().error(context.step.place.str(), "no value is called '" + name + "' here",
+                                 "bind it in an earlier step");
   };
   if (!memoryName->empty()) {
     FailureOr<Value> value = named(*memoryName);
@@ -181,15 +190,16 @@ BlockResult flagrelease::buildAttention(BlockContext &context) {
     options->cache = false;
   }
 
-  const std::string sizes = std::to_string(*heads) + " and " + std::to_string(*keyHeads) + " heads of " + std::to_string(*headDim) +
-                            ", hidden size " + std::to_string(context.width());
+  const std::string sizes = std::to_string(*heads) + " and " + std::to_string(*keyHeads) + " heads of " +
+                            std::to_string(*headDim) + ", hidden size " + std::to_string(context.width());
   auto project = [&](StringRef which, Value from, int64_t count) -> FailureOr<Value> {
     FailureOr<std::string> module = context.tensorName(which);
     FailureOr<bool> bias = biasOf(context, which);
     if (failed(module) || failed(bias))
       return failure();
     if (module->empty())
-      return context.diags().error(context.step.place.str(), "'attention' lacks '" + which + "'", "name its module, or all three in `qkv`");
+      return context.diags().error(context.step.place.str(), "'attention' lacks '" + which + "'",
+                                   "name its module, or all three in `qkv`");
     return context.linear(from, *module, count * *headDim, *bias, sizes, *transposed);
   };
   FailureOr<Value> q = failure(), k = failure(), v = failure();

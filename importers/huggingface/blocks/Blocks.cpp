@@ -5,12 +5,15 @@ using namespace flagrelease;
 llvm::ArrayRef<StepBlock> flagrelease::importerBlocks() {
   static const std::vector<StepBlock> blocks = [] {
     std::vector<StepBlock> all = {
-        {&kAttentionSchema, buildAttention}, {&kChoiceScoreSchema, buildChoiceScore}, {&kEmbedSchema, buildEmbed},
-        {&kL2NormSchema, buildL2Norm},       {&kLayerNormSchema, buildLayerNorm},     {&kLinearSchema, buildLinear},
-        {&kLmHeadSchema, buildLmHead},       {&kMlpSchema, buildMlp},                 {&kPoolSchema, buildPool},
-        {&kPositionsSchema, buildPositions}, {&kRmsNormSchema, buildRmsNorm},
+        {&kAttentionSchema, buildAttention}, {&kChoiceScoreSchema, buildChoiceScore},
+        {&kEmbedSchema, buildEmbed},         {&kL2NormSchema, buildL2Norm},
+        {&kLayerNormSchema, buildLayerNorm}, {&kLinearSchema, buildLinear},
+        {&kLmHeadSchema, buildLmHead},       {&kMlpSchema, buildMlp},
+        {&kPoolSchema, buildPool},           {&kPositionsSchema, buildPositions},
+        {&kRmsNormSchema, buildRmsNorm},
     };
-    for (llvm::ArrayRef<StepBlock> table : {shapeSteps(), mathSteps(), convolutionSteps(), headSteps(), stateSteps(), expertSteps()})
+    for (llvm::ArrayRef<StepBlock> table :
+         {shapeSteps(), mathSteps(), convolutionSteps(), headSteps(), stateSteps(), expertSteps()})
       all.insert(all.end(), table.begin(), table.end());
     return all;
   }();

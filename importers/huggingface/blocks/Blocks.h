@@ -43,10 +43,10 @@ FailureOr<mlir::Value> activation(BlockContext &context, StringRef name, mlir::V
 /// The names that activation() knows, for schemas and messages.
 llvm::ArrayRef<StringRef> activationNames();
 
-/// Rotary tables (cos, sin) for `positions` (null: the input `position_ids`), from the keys theta, scaling, dim, angles and factor
-/// of a step or of its mapping `rope`; `find` looks one up.
-FailureOr<std::pair<mlir::Value, mlir::Value>> ropeTables(BlockContext &context, llvm::function_ref<const Param *(StringRef)> find,
-                                                          int64_t headDim, mlir::Value positions = {});
+/// Rotary tables (cos, sin) for `positions` (null: the input `position_ids`), from the keys theta, scaling, dim, angles and
+/// factor of a step or of its mapping `rope`; `find` looks one up.
+FailureOr<std::pair<mlir::Value, mlir::Value>>
+ropeTables(BlockContext &context, llvm::function_ref<const Param *(StringRef)> find, int64_t headDim, mlir::Value positions = {});
 extern const llvm::ArrayRef<ParamSchema> kRopeParams;
 
 } // namespace flagrelease

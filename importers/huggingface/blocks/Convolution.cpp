@@ -61,7 +61,8 @@ FailureOr<std::pair<Value, Value>> kernelOf(BlockContext &context, bool transpos
   if (failed(module) || failed(given))
     return failure();
   if (groups < 1)
-    return context.diags().error(context.step.place.str(), Twine(groups) + " groups of channels", "correct config.json, or the step");
+    return context.diags().error(context.step.place.str(), Twine(groups) + " groups of channels",
+                                 "correct config.json, or the step");
   Value kernel = *given;
   if (!kernel) {
     const CheckpointTensor *tensor = context.graph.findTensor(*module + ".weight");
@@ -100,7 +101,8 @@ LogicalResult spatialAxes(BlockContext &context, std::optional<size_t> spatial, 
   if (spatial ? rank == *spatial + 2 : rank >= least + 2)
     return success();
   return context.diags().error(context.step.place.str(),
-                               "takes [batch, channels] and " + (spatial ? std::to_string(*spatial) + " " : std::string()) + "spatial axes, not rank " + Twine(rank),
+                               "takes [batch, channels] and " + (spatial ? std::to_string(*spatial) + " " : std::string()) +
+                                   "spatial axes, not rank " + Twine(rank),
                                "reshape first");
 }
 
@@ -110,7 +112,8 @@ FailureOr<int64_t> channelsOf(BlockContext &context) {
     return failure();
   const DimExpr channels = context.dims()[1];
   if (!channels.isStatic())
-    return context.diags().error(context.step.place.str(), "the channels have no fixed size here: " + channels.str(), "transpose first");
+    return context.diags().error(context.step.place.str(), "the channels have no fixed size here: " + channels.str(),
+                                 "transpose first");
   return channels.value();
 }
 
@@ -126,8 +129,8 @@ template <size_t Spatial> BlockResult buildConv(BlockContext &context) {
   FailureOr<std::pair<Value, Value>> kernel = kernelOf(context, false, groups->value_or(1), Spatial);
   if (failed(high) || failed(kernel))
     return failure();
-  return one(context.ops().create<fr::ConvOp>(context.loc(), context.x(), kernel->first, kernel->second, *stride, *low, *high, *dilation,
-                                              groups->value_or(1)));
+  return one(context.ops().create<fr::ConvOp>(context.loc(), context.x(), kernel->first, kernel->second, *stride, *low, *high,
+                                              *dilation, groups->value_or(1)));
 }
 
 template <size_t Spatial> BlockResult buildConvTranspose(BlockContext &context) {
@@ -141,8 +144,8 @@ template <size_t Spatial> BlockResult buildConvTranspose(BlockContext &context) 
   FailureOr<std::pair<Value, Value>> kernel = kernelOf(context, true, groups->value_or(1), Spatial);
   if (failed(kernel))
     return failure();
-  return one(context.ops().create<fr::ConvTransposeOp>(context.loc(), context.x(), kernel->first, kernel->second, *stride, *padding, *padding,
-                                                       *dilation, *extra, groups->value_or(1)));
+  return one(context.ops().create<fr::ConvTransposeOp>(context.loc(), context.x(), kernel->first, kernel->second, *stride,
+                                                       *padding, *padding, *dilation, *extra, groups->value_or(1)));
 }
 
 template <size_t Spatial> BlockResult buildWindows(BlockContext &context) {
@@ -154,8 +157,8 @@ template <size_t Spatial> BlockResult buildWindows(BlockContext &context) {
   auto stride = context.step.has("stride") ? context.integers("stride", Spatial, 1) : kernel;
   if (failed(stride))
     return failure();
-  return one(context.ops().create<fr::PoolOp>(context.loc(), *fr::symbolizePoolKind(**kind), context.x(), *kernel, *stride, *padding, *padding,
-                                              **kind == "average" && *margin));
+  return one(context.ops().create<fr::PoolOp>(context.loc(), *fr::symbolizePoolKind(**kind), context.x(), *kernel, *stride,
+                                              *padding, *padding, **kind == "average" && *margin));
 }
 
 BlockResult buildInterpolate(BlockContext &context) {
@@ -185,12 +188,13 @@ BlockResult buildInterpolate(BlockContext &context) {
       to = *sizes;
     }
     if (to.size() + 2 != dims.size())
-      return context.diags().error(context.step.place.str(), Twine(to.size()) + " sizes for " + Twine(dims.size() - 2) + " spatial axes",
+      return context.diags().error(context.step.place.str(),
+                                   Twine(to.size()) + " sizes for " + Twine(dims.size() - 2) + " spatial axes",
                                    "give one for each spatial axis");
     std::copy(to.begin(), to.end(), dims.begin() + 2);
   }
-  return one(context.ops().create<fr::InterpolateOp>(context.loc(), tensorType(dims, elementOf(context.x().getType())), context.x(),
-                                                     *fr::symbolizeInterpolation(**mode), *corners));
+  return one(context.ops().create<fr::InterpolateOp>(context.loc(), tensorType(dims, elementOf(context.x().getType())),
+                                                     context.x(), *fr::symbolizeInterpolation(**mode), *corners));
 }
 
 BlockResult buildGroupNorm(BlockContext &context) {
@@ -206,8 +210,8 @@ BlockResult buildGroupNorm(BlockContext &context) {
     weight = context.weight(*module + ".weight", {channels}, "channels " + Twine(channels));
     bias = context.weight(*module + ".bias", {channels}, "channels " + Twine(channels));
   }
-  return one(context.ops().create<fr::GroupNormOp>(context.loc(), context.x(), weight, bias, context.ops().getI64IntegerAttr(*groups),
-                                                   context.real(*eps)));
+  return one(context.ops().create<fr::GroupNormOp>(context.loc(), context.x(), weight, bias,
+                                                   context.ops().getI64IntegerAttr(*groups), context.real(*eps)));
 }
 
 /// As in inference: a scale and a shift of each channel, which follow from four vectors.
@@ -223,9 +227,12 @@ BlockResult buildBatchNorm(BlockContext &context) {
   Location loc = context.loc();
   DimExprs column(dims.size() - 1, DimExpr(1));
   column[0] = dims[1];
-  auto vector = [&](StringRef name) { return context.reshape(context.weight((*module + "." + name).str(), {channels}, "channels " + Twine(channels)), column); };
+  auto vector = [&](StringRef name) {
+    return context.reshape(context.weight((*module + "." + name).str(), {channels}, "channels " + Twine(channels)), column);
+  };
   Value mean = vector("running_mean"), variance = vector("running_var"), weight = vector("weight"), bias = vector("bias");
-  Value scale = ops.create<fr::MulOp>(loc, weight, ops.create<fr::RsqrtOp>(loc, ops.create<fr::AddOp>(loc, variance, context.constant(*eps))));
+  Value scale = ops.create<fr::MulOp>(loc, weight,
+                                      ops.create<fr::RsqrtOp>(loc, ops.create<fr::AddOp>(loc, variance, context.constant(*eps))));
   Value centred = ops.create<fr::SubOp>(loc, context.x(), mean);
   return one(ops.create<fr::AddOp>(loc, ops.create<fr::MulOp>(loc, centred, scale), bias));
 }
@@ -245,7 +252,7 @@ const StepSchema kSchemas[] = {
 } // namespace
 
 llvm::ArrayRef<StepBlock> flagrelease::convolutionSteps() {
-  static constexpr BlockFunction kBuilders[] = {buildConv<1>,          buildConv<2>, buildConv<3>, buildConvTranspose<1>,
+  static constexpr BlockFunction kBuilders[] = {buildConv<1>,          buildConv<2>,    buildConv<3>,    buildConvTranspose<1>,
                                                 buildConvTranspose<2>, buildWindows<1>, buildWindows<2>, buildInterpolate,
                                                 buildGroupNorm,        buildBatchNorm};
   static const std::vector<StepBlock> steps = stepTable(kSchemas, kBuilders);

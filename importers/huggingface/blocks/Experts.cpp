@@ -10,7 +10,12 @@ const StringRef kFused[] = {"halves", "interleaved"};
 const ParamSchema kParams[] = {
     {"experts", ParamType::Int, true, {}, {}, "how many"},
     {"width", ParamType::Int, true, {}, {}, "features inside an expert"},
-    {"gate", ParamType::Tensor, false, {}, {}, "tensor [width, hidden], with {e} where the expert's number stands; without {e} all in one [experts, ..]"},
+    {"gate",
+     ParamType::Tensor,
+     false,
+     {},
+     {},
+     "tensor [width, hidden], with {e} where the expert's number stands; without {e} all in one [experts, ..]"},
     {"up", ParamType::Tensor, false, {}, {}, "likewise"},
     {"gate_up", ParamType::Tensor, false, {}, {}, "likewise, both in one: [2 width, hidden]"},
     {"fused", ParamType::Enum, false, kFused, {}, "gate rows first, or rows of gate and up in turn; absent: halves"},
@@ -21,7 +26,12 @@ const ParamSchema kParams[] = {
     {"down_bias", ParamType::Tensor, false, {}, {}, "[hidden]"},
     {"transposed", ParamType::Bool, false, {}, {}, "stored [in, out]"},
     {"down_transposed", ParamType::Bool, false, {}, {}, "`down` alone is stored so; absent: as the others"},
-    {"either_order", ParamType::Bool, false, {}, {}, "files have stacks in both orders: a shape that fits one way only says which"},
+    {"either_order",
+     ParamType::Bool,
+     false,
+     {},
+     {},
+     "files have stacks in both orders: a shape that fits one way only says which"},
     {"flat", ParamType::Bool, false, {}, {}, "experts stand one after the other along the first axis of a matrix"},
     {"act", ParamType::Enum, true, kActs, {}, ""},
     {"alpha", ParamType::Number, false, {}, {}, "silu is g * sigmoid(alpha g); absent: 1"},
@@ -31,7 +41,8 @@ const ParamSchema kParams[] = {
 };
 
 /// All experts of one projection in one value [experts, outs, ins], or [experts, outs] of a bias.
-FailureOr<Value> stackOf(BlockContext &context, StringRef parameter, int64_t experts, llvm::ArrayRef<int64_t> shape, bool transposed) {
+FailureOr<Value> stackOf(BlockContext &context, StringRef parameter, int64_t experts, llvm::ArrayRef<int64_t> shape,
+                         bool transposed) {
   const Param *param = context.step.find(parameter);
   FailureOr<bool> flat = context.flag("flat", false);
   if (failed(flat))
@@ -75,7 +86,8 @@ FailureOr<Value> stackOf(BlockContext &context, StringRef parameter, int64_t exp
       if (failed(either))
         return failure();
       const CheckpointTensor *tensor = *either ? context.graph.findTensor(*name) : nullptr;
-      if (tensor && tensor->shape.size() == 3 && stored[0] != stored[1] && tensor->shape[1] == stored[1] && tensor->shape[2] == stored[0]) {
+      if (tensor && tensor->shape.size() == 3 && stored[0] != stored[1] && tensor->shape[1] == stored[1] &&
+          tensor->shape[2] == stored[0]) {
         std::swap(dims[1], dims[2]);
         transposed = !transposed;
       }
@@ -96,8 +108,8 @@ BlockResult buildMoe(BlockContext &context) {
   FailureOr<bool> downTransposed = context.flag("down_transposed", *transposed);
   FailureOr<std::optional<double>> alpha = context.optionalNumber("alpha"), shift = context.optionalNumber("shift"),
                                    limit = context.optionalNumber("limit");
-  if (failed(experts) || failed(width) || failed(act) || failed(fused) || failed(downTransposed) || failed(first) || failed(alpha) ||
-      failed(shift) || failed(limit))
+  if (failed(experts) || failed(width) || failed(act) || failed(fused) || failed(downTransposed) || failed(first) ||
+      failed(alpha) || failed(shift) || failed(limit))
     return failure();
   const int64_t hidden = context.width();
   OpBuilder &ops = context.ops();
@@ -129,7 +141,9 @@ BlockResult buildMoe(BlockContext &context) {
   }
   const bool separate = hasBoth, chosen = context.step.has("gate_up") && context.step.has("up");
   auto stack = [&](StringRef name, llvm::ArrayRef<int64_t> shape) -> FailureOr<Value> {
-    if (chosen && (separate ? name.starts_with("gate_up") : name.starts_with("gate") ? !name.starts_with("gate_up") : name.starts_with("up")))
+    if (chosen && (separate                   ? name.starts_with("gate_up")
+                   : name.starts_with("gate") ? !name.starts_with("gate_up")
+                                              : name.starts_with("up")))
       return Value();
     const bool turned = shape.size() == 2 && (name == "down" ? *downTransposed : *transposed);
     return context.step.has(name) ? stackOf(context, name, *experts, shape, turned) : FailureOr<Value>(Value());
@@ -148,8 +162,8 @@ BlockResult buildMoe(BlockContext &context) {
     return context.diags().error(context.step.place.str(), "'moe' lacks `up` or `gate_up`", "name the tensors");
   return llvm::SmallVector<Value>{ops.create<fr::MoeOp>(
       loc, context.operands[0], context.operands[1], context.operands[2], gate, up, *down, gateBias, upBias, downBias,
-      fr::ActKindAttr::get(ops.getContext(), *fr::symbolizeActKind(**act)), context.real(alpha->value_or(1)), context.real(shift->value_or(0)),
-      *limit ? context.real(**limit) : FloatAttr(), *first ? ops.getUnitAttr() : UnitAttr())};
+      fr::ActKindAttr::get(ops.getContext(), *fr::symbolizeActKind(**act)), context.real(alpha->value_or(1)),
+      context.real(shift->value_or(0)), *limit ? context.real(**limit) : FloatAttr(), *first ? ops.getUnitAttr() : UnitAttr())};
 }
 
 const StepSchema kSchemas[] = {{"moe", kParams, false, "experts on x by indices and scores: three inputs"}};

@@ -17,7 +17,12 @@ const ParamSchema kParams[] = {
     {"scale", ParamType::Number, false, {}, {}, "of the scores; absent: head_dim ** -0.5"},
     {"softcap", ParamType::Number, false, {}, {}, "scores become cap * tanh(scores / cap)"},
     {"score_bias", ParamType::Value, false, {}, {}, "added to the scores, spreads to [B, n, S, T]"},
-    {"sinks", ParamType::Tensor, false, {}, {}, "the tensor by its whole name, [heads]: one more score of each head, without a value"},
+    {"sinks",
+     ParamType::Tensor,
+     false,
+     {},
+     {},
+     "the tensor by its whole name, [heads]: one more score of each head, without a value"},
     {"mask", ParamType::Value, false, {}, {}, "i1, spreads to [B, 1, S, T]: what it hides stays hidden"},
     {"also_see", ParamType::Value, false, {}, {}, "i1, spreads likewise: what it shows is seen, if the key is real"},
     {"padding", ParamType::Value, false, {}, {}, "int [B, T]: 0 for keys that are none; absent: attention_mask, if there is one"},
@@ -25,10 +30,12 @@ const ParamSchema kParams[] = {
 };
 const ParamSchema kHeadsParams[] = {{"count", ParamType::Int, true, {}, {}, "heads"},
                                     {"dim", ParamType::Int, false, {}, {}, "features of each; absent: what is left"}};
-const ParamSchema kTableParams[] = {{"positions", ParamType::Value, false, {}, {}, "ints or numbers of any shape; absent: position_ids"}};
-const ParamSchema kRotateParams[] = {{"cos", ParamType::Value, true, {}, {}, "[B or 1, S, dim / 2]"},
-                                     {"sin", ParamType::Value, true, {}, {}, ""},
-                                     {"interleaved", ParamType::Bool, false, {}, {}, "pairs are (2j, 2j + 1), not (j, j + dim / 2)"}};
+const ParamSchema kTableParams[] = {
+    {"positions", ParamType::Value, false, {}, {}, "ints or numbers of any shape; absent: position_ids"}};
+const ParamSchema kRotateParams[] = {
+    {"cos", ParamType::Value, true, {}, {}, "[B or 1, S, dim / 2]"},
+    {"sin", ParamType::Value, true, {}, {}, ""},
+    {"interleaved", ParamType::Bool, false, {}, {}, "pairs are (2j, 2j + 1), not (j, j + dim / 2)"}};
 
 const ParamSchema kAlibiParams[] = {
     {"heads", ParamType::Int, true, {}, {}, ""},
@@ -59,7 +66,8 @@ BlockResult buildHeads(BlockContext &context) {
   if (failed(count) || failed(dim))
     return failure();
   if (context.dims().size() != 3 || context.width() % *count != 0 || (*dim && **dim * *count != context.width()))
-    return context.diags().error(context.step.place.str(), Twine(*count) + " heads do not fit " + Twine(context.width()) + " features",
+    return context.diags().error(context.step.place.str(),
+                                 Twine(*count) + " heads do not fit " + Twine(context.width()) + " features",
                                  "correct config.json, or the step");
   return llvm::SmallVector<Value>{splitHeads(context, context.x(), *count, context.width() / *count)};
 }
@@ -135,7 +143,8 @@ BlockResult buildAlibi(BlockContext &context) {
   for (double slope : alibiSlopes(*heads, most->value_or(8)))
     slopes.push_back(static_cast<float>(slope * scale->value_or(1)));
   Value table = ops.create<fr::ConstantOp>(
-      loc, cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get({1, *heads, 1, 1}, ops.getF32Type()), llvm::ArrayRef<float>(slopes))));
+      loc, cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get({1, *heads, 1, 1}, ops.getF32Type()),
+                                                     llvm::ArrayRef<float>(slopes))));
   Value places; // i64, of keys
   DimExpr batch(1);
   if (*count) { // the place of a key among the real ones
@@ -149,7 +158,8 @@ BlockResult buildAlibi(BlockContext &context) {
     places = ops.create<fr::IotaOp>(loc, tensorType({*keys}, ops.getI64Type()));
   }
   if (*back)
-    places = ops.create<fr::SubOp>(loc, places, ops.create<fr::SizeOp>(loc, tensorType({}, ops.getI64Type()), (*keys - DimExpr(1)).str()));
+    places = ops.create<fr::SubOp>(loc, places,
+                                   ops.create<fr::SizeOp>(loc, tensorType({}, ops.getI64Type()), (*keys - DimExpr(1)).str()));
   Value row = ops.create<fr::CastOp>(loc, tensorType(dimsOf(places.getType()), ops.getF32Type()), places);
   row = context.reshape(row, {batch, DimExpr(1), DimExpr(1), *keys});
   return llvm::SmallVector<Value>{ops.create<fr::MulOp>(loc, row, table)};
@@ -173,12 +183,14 @@ const StepSchema kSchemas[] = {
     {"heads", kHeadsParams, false, "[B, S, heads * dim] to [B, heads, S, dim]"},
     {"merge_heads", {}, false, "[B, heads, S, dim] to [B, S, heads * dim]"},
     {"rope", kRotateParams, false, "rotates the first features of heads; one result for each input"},
-    {"alibi", kAlibiParams, false, "biases that grow with the distance, for `score_bias`: slope * place of the key, [1 or B, heads, 1, keys]"},
+    {"alibi", kAlibiParams, false,
+     "biases that grow with the distance, for `score_bias`: slope * place of the key, [1 or B, heads, 1, keys]"},
     {"real_tokens", {}, false, "1 for each token of its input [B, S, ..] that is none of padding, [B, S, 1]"},
     {"attend", kParams, false, "softmax(scale q k^T + mask) v of three inputs: heads of queries, keys and values"},
 };
 const StepSchema &tableSchema() {
-  static const StepSchema schema = {"rope_table", tableParams(), false, "cosines and sines of rotary positions: `out` names both"};
+  static const StepSchema schema = {"rope_table", tableParams(), false,
+                                    "cosines and sines of rotary positions: `out` names both"};
   return schema;
 }
 } // namespace
@@ -197,14 +209,15 @@ Value flagrelease::mergeHeads(BlockContext &context, Value heads) {
 
 FailureOr<AttendOptions> flagrelease::attendOptions(BlockContext &context) {
   AttendOptions options;
-  FailureOr<bool> causal = context.flag("causal", true), twoSided = context.flag("two_sided", false), padded = context.flag("padded", true);
+  FailureOr<bool> causal = context.flag("causal", true), twoSided = context.flag("two_sided", false),
+                  padded = context.flag("padded", true);
   FailureOr<std::optional<int64_t>> window = context.optionalInteger("window"), chunk = context.optionalInteger("chunk"),
                                     cacheLayer = context.optionalInteger("cache_layer");
   FailureOr<std::optional<double>> scale = context.optionalNumber("scale"), softcap = context.optionalNumber("softcap");
   FailureOr<Value> bias = context.value("score_bias"), mask = context.value("mask"), alsoSee = context.value("also_see"),
                    padding = context.value("padding");
-  if (failed(causal) || failed(twoSided) || failed(padded) || failed(window) || failed(chunk) || failed(cacheLayer) || failed(scale) || failed(softcap) ||
-      failed(bias) || failed(mask) || failed(alsoSee) || failed(padding))
+  if (failed(causal) || failed(twoSided) || failed(padded) || failed(window) || failed(chunk) || failed(cacheLayer) ||
+      failed(scale) || failed(softcap) || failed(bias) || failed(mask) || failed(alsoSee) || failed(padding))
     return failure();
   FailureOr<bool> cache = context.flag("cache", *causal);
   if (failed(cache))
@@ -245,7 +258,8 @@ FailureOr<Value> flagrelease::attend(BlockContext &context, Value q, Value k, Va
     Value padding = options.padding;
     if (padding && dimsOf(padding.getType()) != DimExprs{dims[0], seen})
       return context.diags().error(context.step.place.str(),
-                                   "the padding mask has " + dimsOf(padding.getType()).back().str() + " columns for " + seen.str() + " keys",
+                                   "the padding mask has " + dimsOf(padding.getType()).back().str() + " columns for " +
+                                       seen.str() + " keys",
                                    "name the mask of these keys in `padding`, or say `padded: false`");
     DimExpr batch = padding ? dims[0] : DimExpr(1);
     mask = ops.create<fr::AttentionMaskOp>(loc, tensorType({batch, DimExpr(1), dims[2], seen}, ops.getI1Type()), padding, Value(),
@@ -255,7 +269,8 @@ FailureOr<Value> flagrelease::attend(BlockContext &context, Value q, Value k, Va
       Value more = options.alsoSee;
       if (padding) { // a key that is none is seen by nobody
         DimExprs row{dims[0], DimExpr(1), DimExpr(1), seen};
-        Value real = ops.create<fr::CompareOp>(loc, fr::Predicate::NE, context.reshape(padding, row), context.integerConstant({0}, {}));
+        Value real =
+            ops.create<fr::CompareOp>(loc, fr::Predicate::NE, context.reshape(padding, row), context.integerConstant({0}, {}));
         more = ops.create<fr::AndOp>(loc, more, real);
       }
       mask = ops.create<fr::OrOp>(loc, mask, more);

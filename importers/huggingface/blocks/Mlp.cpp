@@ -26,8 +26,8 @@ BlockResult flagrelease::buildMlp(BlockContext &context) {
   FailureOr<std::optional<int64_t>> given = context.optionalInteger("width");
   FailureOr<std::string> both = context.tensorName("gate_up");
   FailureOr<bool> transposed = context.flag("transposed", false);
-  if (failed(up) || failed(gate) || failed(down) || failed(act) || failed(bias) || failed(given) ||
-      failed(both) || failed(transposed))
+  if (failed(up) || failed(gate) || failed(down) || failed(act) || failed(bias) || failed(given) || failed(both) ||
+      failed(transposed))
     return failure();
   if (up->empty() == both->empty())
     return context.diags().error(context.step.place.str(), "'mlp' takes one of `up` and `gate_up`", "name the module");

@@ -135,8 +135,7 @@ BlockResult flagrelease::buildLinear(BlockContext &context) {
     return failure();
   const CheckpointTensor *tensor = context.graph.findTensor(*module + ".weight");
   int64_t rows = *width ? **width : tensor && tensor->shape.size() == 2 ? tensor->shape[*transposed ? 1 : 0] : 1;
-  FailureOr<Value> y =
-      context.linear(context.x(), *module, rows, *bias, "features " + Twine(context.width()), *transposed);
+  FailureOr<Value> y = context.linear(context.x(), *module, rows, *bias, "features " + Twine(context.width()), *transposed);
   if (failed(y))
     return failure();
   return llvm::SmallVector<Value>{*y};
@@ -160,7 +159,8 @@ BlockResult flagrelease::buildPositions(BlockContext &context) {
     *ids = ops.create<fr::AddOp>(loc, *ids, context.integerConstant({**offset}, {}));
   const CheckpointTensor *tensor = context.graph.findTensor(*module + ".weight");
   const int64_t count = *rows ? **rows + offset->value_or(0) : tensor && tensor->shape.size() == 2 ? tensor->shape[0] : 1;
-  Value table = context.weight(*module + ".weight", {count, context.width()}, Twine(count) + " positions, width " + Twine(context.width()));
+  Value table =
+      context.weight(*module + ".weight", {count, context.width()}, Twine(count) + " positions, width " + Twine(context.width()));
   return llvm::SmallVector<Value>{ops.create<fr::AddOp>(loc, context.x(), ops.create<fr::EmbeddingOp>(loc, *ids, table))};
 }
 

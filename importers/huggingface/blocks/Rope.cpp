@@ -70,8 +70,8 @@ double yarnScale(double factor, double mscale) { return factor <= 1 ? 1.0 : 0.1 
 const llvm::ArrayRef<ParamSchema> flagrelease::kRopeParams = kParams;
 
 FailureOr<std::pair<Value, Value>> flagrelease::ropeTables(BlockContext &context,
-                                                                  llvm::function_ref<const Param *(StringRef)> find,
-                                                                  int64_t headDim, Value positions) {
+                                                           llvm::function_ref<const Param *(StringRef)> find, int64_t headDim,
+                                                           Value positions) {
   FailureOr<double> theta = find("theta")->evalNumber(context.scope, context.diags());
   if (failed(theta))
     return failure();

@@ -34,7 +34,8 @@ const ParamSchema kExpandParams[] = {
     {"to", ParamType::List, false, {}, kSizeItem, "sizes of the result"},
     {"like", ParamType::Value, false, {}, {}, "or: the sizes of this value"},
 };
-const ParamSchema kTransposeParams[] = {{"order", ParamType::List, true, {}, kIntItem, "dimension i of the result is dimension order[i]"}};
+const ParamSchema kTransposeParams[] = {
+    {"order", ParamType::List, true, {}, kIntItem, "dimension i of the result is dimension order[i]"}};
 const ParamSchema kAxisParams[] = {{"axis", ParamType::Int, true, {}, {}, "negative: from the end"}};
 const ParamSchema kSliceParams[] = {
     {"axis", ParamType::Int, true, {}, {}, "negative: from the end"},
@@ -108,14 +109,16 @@ BlockResult buildParam(BlockContext &context) {
     shape = *given;
     if (*optional && !context.graph.findTensor(*name))
       return one(context.ops().create<fr::ConstantOp>(
-          context.loc(), cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get(shape, context.ops().getF32Type()), 0.0f))));
+          context.loc(),
+          cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get(shape, context.ops().getF32Type()), 0.0f))));
   }
   Value value = context.graph.tensor(*name);
   if (!value) { // reported; what follows is found out with something of the right type
     if (!context.step.has("shape"))
       return failure();
     return one(context.ops().create<fr::ConstantOp>(
-        context.loc(), cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get(shape, context.ops().getF32Type()), 0.0f))));
+        context.loc(),
+        cast<ElementsAttr>(DenseElementsAttr::get(RankedTensorType::get(shape, context.ops().getF32Type()), 0.0f))));
   }
   if (context.step.has("shape") && cast<RankedTensorType>(value.getType()).getShape() != llvm::ArrayRef<int64_t>(shape)) {
     std::string wanted;
@@ -157,7 +160,8 @@ BlockResult buildConstant(BlockContext &context) {
   for (int64_t d : shape)
     count *= d;
   if (items.size() != 1 && count != static_cast<int64_t>(items.size()))
-    return context.diags().error(parameter->place.str(), Twine(items.size()) + " numbers for " + Twine(count) + " places", "correct `shape`");
+    return context.diags().error(parameter->place.str(), Twine(items.size()) + " numbers for " + Twine(count) + " places",
+                                 "correct `shape`");
   std::vector<double> numbers;
   for (const json::Value &item : items) {
     std::optional<double> number = item.isBool() ? std::optional<double>(item.boolean()) : item.asNumber();
@@ -203,7 +207,8 @@ BlockResult buildCast(BlockContext &context) {
   FailureOr<std::optional<std::string>> to = context.text("to");
   if (failed(to))
     return failure();
-  return one(context.ops().create<fr::CastOp>(context.loc(), tensorType(context.dims(), elementType(context, **to)), context.x()));
+  return one(
+      context.ops().create<fr::CastOp>(context.loc(), tensorType(context.dims(), elementType(context, **to)), context.x()));
 }
 
 BlockResult buildReshape(BlockContext &context) {
@@ -250,7 +255,8 @@ BlockResult buildReshape(BlockContext &context) {
       std::optional<DimExpr> quotient = productOf(left).dividedBy(productOf(right));
       if (!quotient)
         return context.diags().error(context.step.place.str(),
-                                     productOf(from).str() + " elements do not fill rows of " + productOf(right).str(), "correct `dims`");
+                                     productOf(from).str() + " elements do not fill rows of " + productOf(right).str(),
+                                     "correct `dims`");
       to[*rest] = *quotient;
     }
   } else {
@@ -326,7 +332,8 @@ BlockResult buildSlice(BlockContext &context) {
     return one(part);
   DimExpr count = end - start;
   if (!count.isStatic() || **step < 1)
-    return context.diags().error(context.step.place.str(), "a step of " + Twine(**step) + " along a size " + count.str(), "it needs a number");
+    return context.diags().error(context.step.place.str(), "a step of " + Twine(**step) + " along a size " + count.str(),
+                                 "it needs a number");
   llvm::SmallVector<int64_t> picks;
   for (int64_t i = 0; i < count.value(); i += **step)
     picks.push_back(i);
@@ -357,8 +364,8 @@ BlockResult buildSplit(BlockContext &context) {
   for (int64_t size : *sizes)
     total += size;
   if (DimExpr(total) != dims[*axis])
-    return context.diags().error(context.step.place.str(), "parts of " + Twine(total) + " elements for a size " + dims[*axis].str(),
-                                 "correct `sizes`");
+    return context.diags().error(context.step.place.str(),
+                                 "parts of " + Twine(total) + " elements for a size " + dims[*axis].str(), "correct `sizes`");
   total = 0;
   for (int64_t size : *sizes) {
     parts.push_back(context.slice(context.x(), *axis, DimExpr(total), DimExpr(size)));
@@ -374,7 +381,8 @@ BlockResult buildGather(BlockContext &context) {
   FailureOr<int64_t> axis = context.axis("axis", context.dims().size());
   if (failed(axis))
     return failure();
-  return one(context.ops().create<fr::GatherOp>(context.loc(), context.operands[0], context.operands[1], *axis, batch->value_or(0)));
+  return one(
+      context.ops().create<fr::GatherOp>(context.loc(), context.operands[0], context.operands[1], *axis, batch->value_or(0)));
 }
 
 BlockResult buildRoll(BlockContext &context) {
@@ -389,7 +397,8 @@ BlockResult buildRoll(BlockContext &context) {
     head = DimExpr(((-*by % size.value()) + size.value()) % size.value());
   if (head == DimExpr(0) || head == size)
     return one(context.x());
-  Value first = context.slice(context.x(), *axis, DimExpr(0), head), second = context.slice(context.x(), *axis, head, size - head);
+  Value first = context.slice(context.x(), *axis, DimExpr(0), head),
+        second = context.slice(context.x(), *axis, head, size - head);
   return one(context.ops().create<fr::ConcatOp>(context.loc(), ValueRange{second, first}, *axis));
 }
 
@@ -399,7 +408,8 @@ BlockResult buildPad(BlockContext &context) {
   FailureOr<std::optional<double>> value = context.optionalNumber("value");
   if (failed(low) || failed(high) || failed(mode) || failed(value))
     return failure();
-  return one(context.ops().create<fr::PadOp>(context.loc(), context.x(), *low, *high, *fr::symbolizePadMode(mode->value_or("constant")),
+  return one(context.ops().create<fr::PadOp>(context.loc(), context.x(), *low, *high,
+                                             *fr::symbolizePadMode(mode->value_or("constant")),
                                              llvm::APFloat(value->value_or(0))));
 }
 
@@ -426,8 +436,8 @@ BlockResult buildIdentity(BlockContext &context) { return one(context.x()); }
 } // namespace
 
 llvm::ArrayRef<StepBlock> flagrelease::shapeSteps() {
-  static constexpr BlockFunction kBuilders[] = {buildParam,  buildConstant,  buildIota,   buildSize,  buildCast,   buildReshape,
-                                                buildExpand, buildTranspose, buildConcat, buildStack, buildSlice,  buildSelect,
+  static constexpr BlockFunction kBuilders[] = {buildParam,  buildConstant,  buildIota,   buildSize,  buildCast,    buildReshape,
+                                                buildExpand, buildTranspose, buildConcat, buildStack, buildSlice,   buildSelect,
                                                 buildSplit,  buildGather,    buildRoll,   buildPad,   buildIdentity};
   static const std::vector<StepBlock> steps = stepTable(kSchemas, kBuilders);
   return steps;

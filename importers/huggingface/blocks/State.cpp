@@ -14,9 +14,10 @@ const ParamSchema kStateParams[] = {
     {"init", ParamType::Number, false, {}, {}, "before the first token; absent: 0"},
 };
 const ParamSchema kUpdateParams[] = {{"name", ParamType::String, true, {}, {}, "as in `state`"}};
-const ParamSchema kAppendParams[] = {{"name", ParamType::String, true, {}, {}, "of this cache in its layer: latent, key, ..."},
-                                     {"axis", ParamType::Int, true, {}, {}, "of the tokens"},
-                                     {"layer", ParamType::Int, false, {}, {}, "index of the cache; absent: of the repeat around"}};
+const ParamSchema kAppendParams[] = {
+    {"name", ParamType::String, true, {}, {}, "of this cache in its layer: latent, key, ..."},
+    {"axis", ParamType::Int, true, {}, {}, "of the tokens"},
+    {"layer", ParamType::Int, false, {}, {}, "index of the cache; absent: of the repeat around"}};
 const ParamSchema kCausalConvParams[] = {
     {"weight", ParamType::Tensor, true, {}, {}, "module of the kernel [channels, 1, kernel]"},
     {"bias", ParamType::Bool, false, {}, {}, "absent: the file decides"},
@@ -33,7 +34,8 @@ BlockResult buildState(BlockContext &context) {
   FailureOr<std::optional<double>> init = context.optionalNumber("init");
   if (failed(kind) || failed(name) || failed(shape) || failed(init))
     return failure();
-  return one(context.graph.readState(*fr::symbolizeStateKind(**kind), **name, tensorType(*shape, context.ops().getF32Type()), init->value_or(0)));
+  return one(context.graph.readState(*fr::symbolizeStateKind(**kind), **name, tensorType(*shape, context.ops().getF32Type()),
+                                     init->value_or(0)));
 }
 
 BlockResult buildUpdate(BlockContext &context) {
@@ -75,10 +77,11 @@ BlockResult buildCausalConv(BlockContext &context) {
     if (failed(context.graph.updateState(part, context.slice(x, 2, dims[1], DimExpr(*kernel - 1)), context.step.place)))
       return failure();
   }
-  Value weight = context.weight(*module + ".weight", {channels, 1, *kernel}, "channels " + Twine(channels) + ", kernel " + Twine(*kernel));
+  Value weight =
+      context.weight(*module + ".weight", {channels, 1, *kernel}, "channels " + Twine(channels) + ", kernel " + Twine(*kernel));
   Value shift = *bias ? context.weight(*module + ".bias", {channels}, "channels " + Twine(channels)) : Value();
-  Value y = ops.create<fr::ConvOp>(loc, x, weight, shift, llvm::ArrayRef<int64_t>{1}, llvm::ArrayRef<int64_t>{0}, llvm::ArrayRef<int64_t>{0},
-                                   llvm::ArrayRef<int64_t>{1}, channels);
+  Value y = ops.create<fr::ConvOp>(loc, x, weight, shift, llvm::ArrayRef<int64_t>{1}, llvm::ArrayRef<int64_t>{0},
+                                   llvm::ArrayRef<int64_t>{0}, llvm::ArrayRef<int64_t>{1}, channels);
   if (*act) {
     FailureOr<Value> active = activation(context, **act, y, context.step.find("act")->place);
     if (failed(active))
