@@ -4,7 +4,8 @@ A serving engine gives no logits: tier T2. Answers, for every id of every row: `
 vocabulary) most probable next ids in falling order. Each row is a prompt of its own; padding (attention_mask 0) never reaches the engine, and its
 places hold id -1 and 0. The engine counts positions from 0, so position_ids is no input; every call computes the whole text.
 
-Computes in float32 where the kernels can: not for FP8. In one process, without CUDA graphs or compilation. int4 weights need a CPU with AVX-512.
+Computes in float32 where the kernels can: not for FP8 and packed integers. In one process, without CUDA graphs or compilation. int4 weights need a CPU
+with AVX-512.
 """
 import contextlib
 import importlib.util
@@ -60,7 +61,7 @@ class Vllm(fr_runner.Runner):
         vllm = fr_runner.need("vllm", REMEDY)
         text = config.get("text_config") or config
         stored = config.get("quantization_config") or {}
-        exact = not stored or (stored.get("quant_method") == "compressed-tensors" and stored.get("format") != "float-quantized")
+        exact = not stored or (stored.get("quant_method") == "compressed-tensors" and stored.get("format") == "int-quantized")
         self.vocabulary = int(text.get("vocab_size") or 0)
         self.top = min(TOP, self.vocabulary) if self.vocabulary else TOP
         self.longest = min(int(text.get("max_position_embeddings") or LONGEST), LONGEST)

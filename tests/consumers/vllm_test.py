@@ -100,6 +100,33 @@ class Vllm(support.Case):
         self.assertEqual({check["state"] for check in said["checks"]}, {"passed", "not-applicable"})
         self.assertTrue(any("shows T2, the gate needs T1" in reason for reason in said["reasons"]), said["reasons"])
 
+    def test_int4(self):
+        """Zeros packed along the outputs, and the layout of GPTQ: what vLLM reads are the numbers that our own readers read, in bf16 arithmetic."""
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            able = "avx512f" in file.read()
+        for scheme, chip in (("w4a16-g32-asym", "x86-64"), ("w4a16-g128-gptq", "nvidia-a100")):
+            with self.subTest(scheme), support.Runner("vllm", self.python) as runner:
+                folder, whole = self.path(scheme), self.path(scheme + "-fp32")
+                for source, out, form in ((support.EXAMPLE, folder, ("--chip", chip, "--scheme", scheme)),
+                                          (os.path.join(folder, "model"), whole, ("--chip", "x86-64", "--scheme", "fp32"))):
+                    subprocess.run([PROGRAM, "migrate", source, "--format", "hf", "--device", "none", "--out", out, "--quiet", *form], check=True,
+                                   stdout=subprocess.DEVNULL)
+                if not able:
+                    with self.assertRaises(support.RunnerFault) as caught:
+                        runner.load(os.path.join(folder, "model"))
+                    self.assertEqual(caught.exception.kind, "unsupported", caught.exception)
+                    continue
+                ids = self.golden["input_ids"][:2]
+                with support.Runner("transformers", support.python_of("transformers")) as other:
+                    other.load(os.path.join(whole, "model"), ["logits"])
+                    expected = logprobs(other.run(input_ids=ids)["logits"])
+                runner.load(os.path.join(folder, "model"))
+                answer = runner.run(input_ids=ids)
+                apart = numpy.abs(numpy.take_along_axis(expected, answer["topk_ids"], -1) - answer["topk_logprobs"])
+                print("vllm --scheme %s: log-probabilities apart %.2e at most, %.2e on average" % (scheme, apart.max(), apart.mean()))
+                self.assertLess(apart.mean(), 0.03)
+                self.assertLess(apart.max(), 0.5)
+
     def test_refusals(self):
         def refused(kind, call):
             with self.assertRaises(support.RunnerFault) as caught:
