@@ -252,6 +252,8 @@ LogicalResult SizeOp::verify() {
 
 INFER(CumsumOp) {
   ADAPTOR(CumsumOp);
+  if (elementOf(op.getX().getType()).isInteger(1))
+    return fail(loc, "adds numbers, not truth values: cast them first");
   results.push_back(op.getX().getType());
   return axisInRange(op.getAxis(), rankOf(op.getX().getType()), loc);
 }

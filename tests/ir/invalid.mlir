@@ -359,6 +359,15 @@ func.func @f(%x: tensor<4xf32>) {
 
 // -----
 
+func.func @f(%x: tensor<4xi1>) {
+  // expected-error @+2 {{adds numbers, not truth values: cast them first}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = fr.cumsum %x axis 0 : (tensor<4xi1>) -> tensor<4xi1>
+  return
+}
+
+// -----
+
 func.func @f(%ids: tensor<2xf32>, %t: tensor<4x2xf32>) {
   // expected-error @+2 {{ids are integers}}
   // expected-error @+1 {{failed to infer returned types}}
