@@ -176,6 +176,8 @@ FailureOr<Value> BlockContext::linear(Value value, const std::string &module, in
 }
 
 Value BlockContext::reshape(Value value, llvm::ArrayRef<DimExpr> dims) {
+  if (llvm::equal(dimsOf(value.getType()), dims))
+    return value;
   return ops().create<fr::ReshapeOp>(loc(), tensorType(dims, elementOf(value.getType())), value);
 }
 

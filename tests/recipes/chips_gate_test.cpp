@@ -27,6 +27,7 @@ TEST_CASE("the shipped schemes") {
                                           "q5_k_m",       "q6_k",
                                           "q8_0",         "source",
                                           "w4a16-g128",   "w4a16-g128-asym",
+                                          "w4a16-g128-gptq",
                                           "w4a16-g32",    "w4a16-g32-asym",
                                           "w4a16-g64",    "w4a16-g64-asym",
                                           "w8a16",        "w8a8"};
@@ -122,7 +123,7 @@ TEST_CASE("the shipped gate") {
       {"source fp32", 1e-9, 3e-4, 1e-3},
       {"fp16", 2e-4, 3e-4, 0},
       {"bf16", 2e-2, 2e-2, 0},
-      {"w8a16 w4a16-g32 w4a16-g64 w4a16-g128 w4a16-g32-asym w4a16-g64-asym w4a16-g128-asym", 1e-9, 5e-2, 1e-3},
+      {"w8a16 w4a16-g32 w4a16-g64 w4a16-g128 w4a16-g32-asym w4a16-g64-asym w4a16-g128-asym w4a16-g128-gptq", 1e-9, 5e-2, 1e-3},
       {"w8a8", 2e-2, 5e-2, 0.3},
       {"fp8 fp8-tensor fp8-block128", 5e-2, 5e-2, 0.5},
       {"q8_0 q4_0 q4_1 q5_0 q5_1 q4_k_m q5_k_m q6_k mxfp4", 1e-2, 5e-2, 0.3},

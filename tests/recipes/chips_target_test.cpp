@@ -20,7 +20,7 @@ TEST_CASE("all target recipes load together, gates by name and by path") {
   CHECK(all->chips.find("x86-64"));
   CHECK(all->ops.find("ort_cpu"));
   CHECK(all->schemes.find("source"));
-  CHECK(*all->gateNames(diags) == std::vector<std::string>{"default"});
+  CHECK(*all->gateNames(diags) == std::vector<std::string>{"default", "logprobs"});
   FailureOr<Gate> byName = all->gate("default", diags), byPath = all->gate(kShipped + "/gates/default.yaml", diags);
   REQUIRE((succeeded(byName) && succeeded(byPath)));
   CHECK(byName->file.bytes == byPath->file.bytes);
