@@ -18,19 +18,31 @@ static Schemes schemes() {
 
 TEST_CASE("the shipped schemes") {
   const Schemes all = schemes();
-  const std::vector<std::string> names = {"bf16",         "fp16",
-                                          "fp32",         "fp8",
-                                          "fp8-block128", "fp8-tensor",
-                                          "mxfp4",        "q4_0",
-                                          "q4_1",         "q4_k_m",
-                                          "q5_0",         "q5_1",
-                                          "q5_k_m",       "q6_k",
-                                          "q8_0",         "source",
-                                          "w4a16-g128",   "w4a16-g128-asym",
+  const std::vector<std::string> names = {"bf16",
+                                          "fp16",
+                                          "fp32",
+                                          "fp8",
+                                          "fp8-block128",
+                                          "fp8-tensor",
+                                          "mxfp4",
+                                          "q4_0",
+                                          "q4_1",
+                                          "q4_k_m",
+                                          "q5_0",
+                                          "q5_1",
+                                          "q5_k_m",
+                                          "q6_k",
+                                          "q8_0",
+                                          "source",
+                                          "w4a16-g128",
+                                          "w4a16-g128-asym",
                                           "w4a16-g128-gptq",
-                                          "w4a16-g32",    "w4a16-g32-asym",
-                                          "w4a16-g64",    "w4a16-g64-asym",
-                                          "w8a16",        "w8a8"};
+                                          "w4a16-g32",
+                                          "w4a16-g32-asym",
+                                          "w4a16-g64",
+                                          "w4a16-g64-asym",
+                                          "w8a16",
+                                          "w8a8"};
   CHECK(all.names() == names);
   const WeightNumbers &grouped = *all.find("w4a16-g128")->weights;
   CHECK(grouped.bits == 4);
