@@ -25,18 +25,6 @@ std::string problems(const Diagnostics &diags) {
   return text;
 }
 
-/// Sets what padded tokens gave to zero: which keys a pad sees is nobody's business.
-HostTensor withoutPads(HostTensor value, const NamedTensors &golden) {
-  auto mask = golden.find("attention_mask");
-  if (mask == golden.end() || value.shape.size() != 3 || value.shape[1] != mask->second.shape[1])
-    return value;
-  int64_t width = value.shape[2];
-  for (int64_t token = 0; token < mask->second.elements(); ++token)
-    if (!mask->second.as<int64_t>()[token])
-      std::fill_n(value.as<float>() + token * width, width, 0.0f);
-  return value;
-}
-
 ImportOptions importOptions(const Golden &golden) {
   ImportOptions options;
   options.task = golden.task == "text-ranking" ? "rerank" : ""; // else the checkpoint says it

@@ -15,18 +15,6 @@ inline std::string problemsOf(const Diagnostics &diags) {
   return text;
 }
 
-/// Sets what padded tokens gave to zero: which keys a pad sees is nobody's business.
-inline HostTensor withoutPads(HostTensor value, const NamedTensors &golden) {
-  auto mask = golden.find("attention_mask");
-  if (mask == golden.end() || value.shape.size() != 3 || value.shape[1] != mask->second.shape[1])
-    return value;
-  int64_t width = value.shape[2];
-  for (int64_t token = 0; token < mask->second.elements(); ++token)
-    if (!mask->second.as<int64_t>()[token])
-      std::fill_n(value.as<float>() + token * width, width, 0.0f);
-  return value;
-}
-
 struct Opened {
   std::unique_ptr<mlir::MLIRContext> context = std::make_unique<mlir::MLIRContext>();
   std::unique_ptr<Checkpoint> checkpoint; // its address stays when this moves

@@ -318,6 +318,17 @@ FailureOr<Golden> readGolden(const std::string &fixture, Diagnostics &diags) {
   return golden;
 }
 
+HostTensor withoutPads(HostTensor value, const NamedTensors &inputs) {
+  auto mask = inputs.find("attention_mask");
+  if (mask == inputs.end() || value.shape.size() != 3 || value.shape[1] != mask->second.shape[1])
+    return value;
+  int64_t width = value.shape[2];
+  for (int64_t token = 0; token < mask->second.elements(); ++token)
+    if (!mask->second.as<int64_t>()[token])
+      std::fill_n(value.as<float>() + token * width, width, 0.0f);
+  return value;
+}
+
 bool hasPaddedGolden(const std::string &fixture) { return fs::exists(fixture + "/golden-padded.json"); }
 
 FailureOr<PaddedGolden> readPaddedGolden(const std::string &fixture, Diagnostics &diags) {

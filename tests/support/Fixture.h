@@ -53,6 +53,10 @@ FailureOr<Golden> readGolden(const std::string &fixture, Diagnostics &diags);
 /// The tap of an output of golden.json ("hidden.3"), or the output itself.
 std::string tensorOf(const std::string &output, const std::vector<std::pair<std::string, std::string>> &hidden);
 
+/// `value` [B,S,H] with zeros where attention_mask [B,S] of `inputs` is 0: which keys a pad sees is nobody's business. Values
+/// without a column for each id stay as they are.
+HostTensor withoutPads(HostTensor value, const NamedTensors &inputs);
+
 /// golden-padded.json with its three files: a batch of rows of different lengths, padded, and one of them alone.
 struct PaddedGolden {
   struct Side {

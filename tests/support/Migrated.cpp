@@ -81,17 +81,6 @@ std::vector<std::string> taskOptionsOf(const Golden &golden) {
   return golden.task == "text-ranking" ? std::vector<std::string>{"no_token=11", "yes_token=12"} : std::vector<std::string>();
 }
 
-HostTensor withoutPads(HostTensor value, const NamedTensors &inputs) {
-  auto mask = inputs.find("attention_mask");
-  if (mask == inputs.end() || value.shape.size() != 3 || value.shape[1] != mask->second.shape[1])
-    return value;
-  int64_t width = value.shape[2];
-  for (int64_t token = 0; token < mask->second.elements(); ++token)
-    if (!mask->second.as<int64_t>()[token])
-      std::fill_n(value.as<float>() + token * width, width, 0.0f);
-  return value;
-}
-
 FailureOr<std::unique_ptr<Migrated>> Migrated::make(const std::string &fixture, const MigrateOptions &how, Diagnostics &diags) {
   sayHome();
   auto made = std::make_unique<Migrated>();

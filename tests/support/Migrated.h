@@ -59,8 +59,4 @@ private:
 std::string taskOf(const Golden &golden);
 std::vector<std::string> taskOptionsOf(const Golden &golden);
 
-/// `value` with zeros where attention_mask of `inputs` is 0: what stands at padding means nothing. Values without a column for
-/// each id stay as they are.
-HostTensor withoutPads(HostTensor value, const NamedTensors &inputs);
-
 } // namespace flagrelease::test

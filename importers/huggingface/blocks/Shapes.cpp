@@ -211,24 +211,35 @@ BlockResult buildCast(BlockContext &context) {
       context.ops().create<fr::CastOp>(context.loc(), tensorType(context.dims(), elementType(context, **to)), context.x()));
 }
 
-BlockResult buildReshape(BlockContext &context) {
-  DimExprs from = context.dims(), to;
+/// The sizes of the value that `like` names, or those of `to`; false where the step has neither.
+FailureOr<bool> givenSizes(BlockContext &context, DimExprs &sizes) {
   if (context.step.has("like")) {
     FailureOr<Value> like = context.value("like");
     if (failed(like))
       return failure();
-    to = dimsOf(like->getType());
-  } else if (context.step.has("to")) {
-    FailureOr<DimExprs> given = context.sizes("to");
-    if (failed(given))
-      return failure();
-    to = *given;
-  } else if (context.step.has("dims")) {
-    FailureOr<llvm::SmallVector<int64_t>> given = intList(context, "dims");
-    if (failed(given))
+    sizes = dimsOf(like->getType());
+    return true;
+  }
+  if (!context.step.has("to"))
+    return false;
+  FailureOr<DimExprs> to = context.sizes("to");
+  if (failed(to))
+    return failure();
+  sizes = *to;
+  return true;
+}
+
+BlockResult buildReshape(BlockContext &context) {
+  DimExprs from = context.dims(), to;
+  FailureOr<bool> given = givenSizes(context, to);
+  if (failed(given))
+    return failure();
+  if (!*given && context.step.has("dims")) {
+    FailureOr<llvm::SmallVector<int64_t>> numbers = intList(context, "dims");
+    if (failed(numbers))
       return failure();
     std::optional<size_t> rest;
-    for (auto [i, size] : llvm::enumerate(*given)) {
+    for (auto [i, size] : llvm::enumerate(*numbers)) {
       if (size == 0 && i < from.size())
         to.push_back(from[i]);
       else if (size > 0)
@@ -259,7 +270,7 @@ BlockResult buildReshape(BlockContext &context) {
                                      "correct `dims`");
       to[*rest] = *quotient;
     }
-  } else {
+  } else if (!*given) {
     return context.diags().error(context.step.place.str(), "'reshape' lacks its sizes", "give one of `dims`, `to`, `like`");
   }
   if (productOf(from) != productOf(to)) {
@@ -276,17 +287,8 @@ BlockResult buildReshape(BlockContext &context) {
 
 BlockResult buildExpand(BlockContext &context) {
   DimExprs to;
-  if (context.step.has("like")) {
-    FailureOr<Value> like = context.value("like");
-    if (failed(like))
-      return failure();
-    to = dimsOf(like->getType());
-  } else if (context.step.has("to")) {
-    FailureOr<DimExprs> given = context.sizes("to");
-    if (failed(given))
-      return failure();
-    to = *given;
-  }
+  if (failed(givenSizes(context, to)))
+    return failure();
   return one(context.ops().create<fr::BroadcastOp>(context.loc(), tensorType(to, elementOf(context.x().getType())), context.x()));
 }
 
